@@ -15,7 +15,7 @@
 #include "ipc/message.h"
 
 #define VGM_MSG_MAX_BYTES 65536 /* one datagram (rule 11) */
-#define VGM_MSG_MAX_FDS 2
+#define VGM_MSG_MAX_FDS 3
 
 /* The descriptors of one message, in field order. */
 struct vgm_fds {

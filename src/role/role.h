@@ -33,6 +33,7 @@ struct vgm_role_run {
 	uint32_t conf_version;
 	int directory_fd;          /* sealed memfd, or -1 */
 	int extra_fd;              /* an open directory (keyd: key store, ledgerd: ledger, viewd: views), or -1 */
+	int ledger_fd;             /* viewd: the ledger's directory, read only; else -1 */
 	struct vgm_channel *peers[VGM_ROLE_PEERS_MAX];
 	size_t peers_count;
 	struct vgm_role_listener listeners[VGM_ROLE_LISTENERS_MAX];
@@ -60,7 +61,6 @@ struct vgm_role {
 	/* STOP: finish, then call vgm_role_done. May be NULL: done at once. */
 	void (*stop)(struct vgm_role_run *);
 	struct vgm_sandbox_rules sandbox;
-	bool exits_uncounted;
 };
 
 /* Never returns: exits 0 after STOP, 1 when the role cannot start. */
@@ -69,7 +69,8 @@ void vgm_role_main(const struct vgm_role *) VGM_NORETURN;
 /* The peer's channel, or NULL while it is away. */
 struct vgm_channel *vgm_role_peer(
     const struct vgm_role_run *, enum vgm_role_id, enum vgm_instance);
-/* Adds a channel that came another way than PEER (keyd, ledgerd: WORKER). */
+/* A channel that came another way than PEER (keyd, ledgerd: WORKER). Its messages
+ * and its end reach the same handlers; vgm_role_peer does not find it. */
 struct vgm_channel *vgm_role_adopt(
     struct vgm_role_run *, int fd, enum vgm_role_id, enum vgm_instance);
 /* Called by stop() when nothing is in hand any more: leaves the loop. */
