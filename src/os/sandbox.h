@@ -30,10 +30,16 @@ struct vgm_sandbox_rules {
 /* What this kernel offers; text for logs goes to *out (static string). */
 bool vgm_sandbox_has_seccomp(void);
 int vgm_sandbox_landlock_abi(void); /* 0 = none */
+/* "full", or "sanitized": the wider profile of sanitizer builds, which need
+ * files, ptrace and clone for their reports. There only exec (EACCES), socket,
+ * connect and accept are refused, and Landlock lets /proc be read; isolation is
+ * shown on release builds (rule 14). For logs. */
+const char *vgm_sandbox_profile(void);
 
 /* Closes the sandbox for the rest of the process's life. dir_fd: the directory
- * of VGM_SANDBOX_FILES, read_fd: that of READ_ONLY_FILES; else -1.
- * VGM_E_DENIED when seccomp is missing and required is true. */
+ * of VGM_SANDBOX_FILES, read_fd: that of READ_ONLY_FILES; else -1. Without
+ * Landlock in the kernel, files are kept from a role only by refusing open.
+ * VGM_E_DENIED when seccomp is missing and required is true; VGM_E_IO. */
 int vgm_sandbox_enter(const struct vgm_sandbox_rules *, int dir_fd, int read_fd, bool required,
     struct vgm_err *) VGM_MUST_USE;
 
