@@ -26,7 +26,8 @@ typedef int vgm_tls_signer(void *context, const uint8_t key_id[32], const char *
     uint8_t padding, struct vgm_slice digest, uint8_t *out, size_t out_max, size_t *out_len);
 
 /* The signer of smtpd: asks keyd over a SEQPACKET socket and waits, at most two
- * seconds. context is a const int *: the descriptor, or -1 while keyd is away. */
+ * seconds. context is a const int *: the descriptor (vgm_channel_pause gives it),
+ * or -1 while keyd is away. VGM_E_DENIED: keyd refused. */
 int vgm_tls_sign_over_ipc(void *context, const uint8_t key_id[32], const char *digest_name,
     uint8_t padding, struct vgm_slice digest, uint8_t *out, size_t out_max, size_t *out_len);
 
