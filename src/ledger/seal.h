@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2
  * ledger/seal.h — encryption of a record's parts: AES-256-GCM in chunks of
  * 64 KiB, STREAM construction (chunk counter and last-chunk flag in the nonce),
- * key = HKDF-SHA256(record key, record id, part), associated data = record id,
+ * key = HKDF-Expand-SHA256(record key, record id, part), associated data = record id,
  * entity, part. A chunk that is cut, moved, dropped or from another record does
  * not open. Routing parts use the day's routing key in the record key's place. */
 #ifndef VGM_LEDGER_SEAL_H
@@ -21,6 +21,10 @@ struct vgm_seal_name {
 
 /* Stored size of a part of plain bytes (an empty part has one empty chunk). */
 uint64_t vgm_seal_size(uint64_t plain);
+/* The inverse: plain bytes behind a stored size (0 for sizes that no part has). */
+uint64_t vgm_seal_plain_size(uint64_t stored);
+/* Largest part that vgm_unseal_part takes: all but bodies are far below. */
+#define VGM_SEAL_PART_MAX (1u << 20)
 
 /* Whole part in memory. out gets vgm_seal_size(in.len) bytes. VGM_E_LIMIT, VGM_E_CRYPTO. */
 int vgm_seal(const struct vgm_seal_name *, struct vgm_slice in, struct vgm_buf *out,
@@ -34,7 +38,7 @@ int vgm_unseal(const struct vgm_seal_name *, struct vgm_slice in, struct vgm_buf
 /* Where packed and sealed bytes go, or plain bytes come out; negative = stop. */
 typedef int vgm_seal_sink(void *context, const uint8_t *data, size_t len);
 
-/* Packs (zstd level 3) and seals plain; *commitment = SHA-256(salt || plain);
+/* Packs (zstd) and seals plain; *commitment = SHA-256(salt || plain);
  * *stored = bytes given to sink. The context memory of zstd is kept between
  * calls in *tools. */
 struct vgm_seal_tools; /* one per worker process */
