@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "words/words.h"
 
 enum vgm_conf_role {
 	C_MASTER = 1, C_SMTPD = 2, C_FILTER = 4, C_KEYD = 8, C_LEDGERD = 16, C_VIEWD = 32,
@@ -58,7 +59,7 @@ struct vgm_conf_fault {
 	size_t line, column;
 	char path[120];     /* the option, or the unknown key */
 	char words_id[60];  /* catalogue entry that says what is wrong */
-	char expected[200]; /* "a time such as 5m", "yes or no", "did you mean ...?" */
+	char expected[200]; /* in no language: a range, the choices, the name that was meant */
 	char found[120];    /* what stood there, escaped */
 };
 
@@ -73,6 +74,16 @@ int vgm_conf_parse(struct vgm_slice yaml, struct vgm_conf *out, struct vgm_conf_
 int vgm_conf_set(struct vgm_conf *, const char *path, const char *value,
     struct vgm_conf_fault *fault, struct vgm_err *) VGM_MUST_USE;
 
+/* Empties a LIST or ROWS, whose default would otherwise stay before what
+ * vgm_conf_set adds. VGM_E_NOTFOUND: no such option, or one of another kind. */
+int vgm_conf_empty(struct vgm_conf *, const char *path, struct vgm_err *) VGM_MUST_USE;
+
+/* "90s", "5m", "1h30m", "500ms", "2d", "0". VGM_E_INVALID; also the elements of
+ * queue.retry, which were checked when the file was read. */
+int vgm_conf_read_time(struct vgm_slice text, uint64_t *out_ms) VGM_MUST_USE;
+/* "1024", "64K", "50M", "1G" (of 1024). VGM_E_INVALID. */
+int vgm_conf_read_bytes(struct vgm_slice text, uint64_t *out_bytes) VGM_MUST_USE;
+
 /* YAML with the options of these roles; vgm_conf_parse reads it back. With
  * only_changed, those that differ from their default. */
 int vgm_conf_write(const struct vgm_conf *, unsigned roles, bool only_changed, struct vgm_buf *out)
@@ -81,6 +92,11 @@ int vgm_conf_write(const struct vgm_conf *, unsigned roles, bool only_changed, s
 /* Names of options that differ and cannot be taken without a restart, "a, b";
  * empty when there are none. */
 int vgm_conf_restart_needed(const struct vgm_conf *old, const struct vgm_conf *new,
+    struct vgm_buf *out) VGM_MUST_USE;
+
+/* The fault for people: "FILE:LINE:COLUMN: what is wrong". file may be NULL.
+ * VGM_E_LIMIT. */
+int vgm_conf_fault_text(const struct vgm_conf_fault *, const char *file, enum vgm_lang,
     struct vgm_buf *out) VGM_MUST_USE;
 
 #endif
