@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static void fill(struct vgm_err *err, int code, int sys_errno, const char *fmt, va_list args)
+static void VGM_PRINTF(4, 0)
+    fill(struct vgm_err *err, int code, int sys_errno, const char *fmt, va_list args)
 {
 	if (!err)
 		return;
