@@ -169,9 +169,12 @@ static int check_text(const struct vgm_conf_option *o, const struct vgm_conf_opt
 {
 	if (!is_plain_text(text))
 		return wrong_value(wrong, VGM_WORDS_conf_control_character);
-	if (text.len < o->min || text.len > o->max)
-		return wrong_range(wrong, text.len ? VGM_WORDS_conf_length : VGM_WORDS_conf_empty, o);
-	return vgm_conf_check(o, rows, text, wrong);
+	if (text.len == 0)
+		return o->min > 0 ? wrong_value(wrong, VGM_WORDS_conf_empty) : 0;
+	int r = vgm_conf_check(o, rows, text, wrong);
+	if (r == 0 && (text.len < o->min || text.len > o->max))
+		r = wrong_range(wrong, VGM_WORDS_conf_length, o);
+	return r;
 }
 
 static void list_add(struct vgm_conf_list *list, struct vgm_slice text)
