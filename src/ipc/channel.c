@@ -194,6 +194,11 @@ int vgm_ipc_receive(int fd, struct vgm_received *received, uint64_t deadline_ms,
 	}
 }
 
+int vgm_ipc_take(int fd, struct vgm_received *received, struct vgm_err *err)
+{
+	return receive_one(fd, received, err);
+}
+
 int vgm_ipc_call(int fd, enum vgm_msg_type type, const void *message, enum vgm_msg_type answer_type,
     struct vgm_received *answer, uint64_t deadline_ms, struct vgm_err *err)
 {
@@ -229,6 +234,7 @@ struct vgm_channel {
 	size_t waiting_count;
 	uint8_t once_seen[256 / 8]; /* VGM_ALLOW_ONCE types that have come */
 	unsigned depth;             /* handlers of this channel that are running */
+	unsigned reads;             /* VGM_IO_READ, or 0 when paused */
 	bool gone;                  /* freed as soon as depth is 0 */
 };
 
@@ -335,7 +341,7 @@ static void write_some(struct vgm_channel *c)
 		c->waiting_count--;
 		vgm_free(w);
 	}
-	vgm_io_want(c->io, VGM_IO_READ);
+	vgm_io_want(c->io, c->reads);
 }
 
 static void io_ready(void *context, unsigned events)
@@ -352,7 +358,7 @@ struct vgm_channel *vgm_channel_new(struct vgm_loop *loop, int fd, enum vgm_role
 {
 	struct vgm_channel *c = vgm_alloc(sizeof *c);
 	*c = (struct vgm_channel){.loop = loop, .fd = fd, .me = me, .peer = peer,
-	    .instance = peer_instance, .events = events, .received = VGM_RECEIVED_INIT,
+	    .instance = peer_instance, .events = events, .reads = VGM_IO_READ, .received = VGM_RECEIVED_INIT,
 	    .out = VGM_BUF_INIT(VGM_MSG_MAX_BYTES)};
 	c->last = &c->first;
 	int flags = fcntl(fd, F_GETFL);
@@ -381,7 +387,7 @@ static int queue_up(struct vgm_channel *c, const struct vgm_fds *fds)
 	*c->last = w;
 	c->last = &w->next;
 	c->waiting_count++;
-	vgm_io_want(c->io, VGM_IO_READ | VGM_IO_WRITE);
+	vgm_io_want(c->io, c->reads | VGM_IO_WRITE);
 	return 0;
 }
 
@@ -405,6 +411,13 @@ int vgm_channel_send(struct vgm_channel *c, enum vgm_msg_type type, const void *
 void vgm_channel_drain(struct vgm_channel *c)
 {
 	read_some(c, SIZE_MAX);
+}
+
+int vgm_channel_pause(struct vgm_channel *c)
+{
+	c->reads = 0;
+	vgm_io_want(c->io, c->first ? VGM_IO_WRITE : 0);
+	return c->fd;
 }
 
 size_t vgm_channel_waiting(const struct vgm_channel *c)

@@ -36,6 +36,9 @@ int vgm_ipc_send(int fd, enum vgm_msg_type, const void *message, uint64_t deadli
     struct vgm_err *) VGM_MUST_USE;
 int vgm_ipc_receive(int fd, struct vgm_received *, uint64_t deadline_ms, struct vgm_err *)
     VGM_MUST_USE;
+/* Receives if a message is there now: 1, or 0 when none is. For several readers
+ * of one socket. */
+int vgm_ipc_take(int fd, struct vgm_received *, struct vgm_err *) VGM_MUST_USE;
 /* Sends, then receives; any type but answer_type is VGM_E_INVALID. */
 int vgm_ipc_call(int fd, enum vgm_msg_type, const void *message, enum vgm_msg_type answer_type,
     struct vgm_received *answer, uint64_t deadline_ms, struct vgm_err *) VGM_MUST_USE;
@@ -61,9 +64,20 @@ void vgm_channel_free(struct vgm_channel **);
  * duplicated if they must wait. VGM_E_LIMIT when too much waits already
  * (queue_max messages): the peer does not keep up. VGM_E_CLOSED. */
 int vgm_channel_send(struct vgm_channel *, enum vgm_msg_type, const void *message) VGM_MUST_USE;
+/* The same for what a peer that has gone, or does not keep up, need not hear. */
+static inline void vgm_channel_offer(
+    struct vgm_channel *to, enum vgm_msg_type type, const void *message)
+{
+	int r = vgm_channel_send(to, type, message);
+	(void)r;
+}
 /* Handles what has arrived on this channel now, without waiting (keyd: a job
  * before the worker that asks for it). */
 void vgm_channel_drain(struct vgm_channel *);
+/* Stops reading: a filter template, whose workers read the jobs. Sending goes on;
+ * that the other end has gone is not seen any more. Returns the descriptor, which
+ * stays the channel's. */
+int vgm_channel_pause(struct vgm_channel *);
 size_t vgm_channel_waiting(const struct vgm_channel *); /* messages not yet sent */
 enum vgm_role_id vgm_channel_peer(const struct vgm_channel *);
 enum vgm_instance vgm_channel_instance(const struct vgm_channel *);

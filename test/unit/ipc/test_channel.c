@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: EUPL-1.2
+ * Tests of ipc/channel.h over real sockets. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "ipc/channel.h"
+#include "os/memfd.h"
+
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static uint64_t in_ms(uint64_t ms)
+{
+	return vgm_clock_mono_ms() + ms;
+}
+
+static void test_call(void **state)
+{
+	(void)state;
+	int ends[2];
+	VGM_CLEANUP(vgm_received_release) struct vgm_received a = VGM_RECEIVED_INIT;
+	VGM_CLEANUP(vgm_received_release) struct vgm_received b = VGM_RECEIVED_INIT;
+	struct vgm_msg_wrap ask = {.count = 2};
+	struct vgm_wrapped_key keys[2] = {{.key = {1}}, {.key = {2}}};
+	struct vgm_msg_wrapped answer = {.day = 7, .keys = keys, .keys_count = 2};
+	struct vgm_err err;
+	assert_int_equal(vgm_ipc_pair(ends, false, &err), 0);
+	assert_int_equal(vgm_ipc_take(ends[1], &b, &err), 0);
+	assert_int_equal(vgm_ipc_send(ends[1], VGM_MSG_wrapped, &answer, in_ms(1000), &err), 0);
+	assert_int_equal(
+	    vgm_ipc_call(ends[0], VGM_MSG_wrap, &ask, VGM_MSG_wrapped, &a, in_ms(1000), &err), 0);
+	const struct vgm_msg_wrapped *got = a.message;
+	assert_int_equal(got->keys_count, 2);
+	assert_int_equal(got->keys[1].key[0], 2);
+	assert_int_equal(vgm_ipc_take(ends[1], &b, &err), 1);
+	assert_int_equal(((struct vgm_msg_wrap *)b.message)->count, 2);
+	/* Another answer than the one asked for. */
+	assert_int_equal(vgm_ipc_send(ends[1], VGM_MSG_wrap, &ask, in_ms(1000), &err), 0);
+	assert_int_equal(vgm_ipc_call(ends[0], VGM_MSG_wrap, &ask, VGM_MSG_wrapped, &a, in_ms(1000), &err),
+	    VGM_E_INVALID);
+	assert_int_equal(vgm_ipc_receive(ends[0], &a, in_ms(20), &err), VGM_E_TIMEOUT);
+	close(ends[1]);
+	assert_int_equal(vgm_ipc_receive(ends[0], &a, in_ms(1000), &err), VGM_E_CLOSED);
+	assert_int_equal(vgm_ipc_send(ends[0], VGM_MSG_wrap, &ask, in_ms(1000), &err), VGM_E_CLOSED);
+	close(ends[0]);
+}
+
+static void test_descriptor(void **state)
+{
+	(void)state;
+	int ends[2], fd;
+	VGM_CLEANUP(vgm_received_release) struct vgm_received a = VGM_RECEIVED_INIT;
+	struct vgm_err err;
+	assert_int_equal(vgm_ipc_pair(ends, false, &err), 0);
+	assert_int_equal(vgm_memfd_of("test", VGM_SLICE_LIT("hello"), &fd, &err), 0);
+	struct vgm_msg_worker m = {.pool = VGM_ROLE_ADMIT, .channel = fd};
+	assert_int_equal(vgm_ipc_send(ends[0], VGM_MSG_worker, &m, in_ms(1000), &err), 0);
+	close(fd);
+	assert_int_equal(vgm_ipc_receive(ends[1], &a, in_ms(1000), &err), 0);
+	struct vgm_msg_worker *got = a.message;
+	struct vgm_mapping map;
+	assert_int_equal(vgm_mapping_open(got->channel, 5, &map, &err), 0);
+	assert_memory_equal(map.bytes.data, "hello", 5);
+	vgm_mapping_release(&map);
+	assert_int_equal(vgm_mapping_open(got->channel, 4, &map, &err), VGM_E_INVALID);
+	fd = got->channel;
+	vgm_received_clear(&a); /* closes what was not taken */
+	assert_int_equal(write(fd, "x", 1), -1);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+/* ---- in a loop ---- */
+
+struct side {
+	struct vgm_loop *loop;
+	struct vgm_channel *channel;
+	unsigned got, closed;
+	unsigned until;
+};
+
+static void on_message(void *context, struct vgm_channel *from, int type, void *message)
+{
+	struct side *s = context;
+	(void)from;
+	assert_int_equal(type, VGM_MSG_synced);
+	assert_int_equal(((struct vgm_msg_synced *)message)->offset, s->got);
+	if (++s->got == s->until)
+		vgm_loop_stop(s->loop);
+}
+
+static void on_closed(void *context, struct vgm_channel *from)
+{
+	struct side *s = context;
+	(void)from;
+	s->closed++;
+	s->channel = NULL;
+	vgm_loop_stop(s->loop);
+}
+
+/* More than the socket holds: the rest waits, keeps its order, and arrives. */
+static void test_queue_and_close(void **state)
+{
+	(void)state;
+	int ends[2];
+	struct vgm_loop *loop = vgm_loop_new();
+	struct side ledgerd = {.loop = loop}, viewd = {.loop = loop, .until = 15000};
+	struct vgm_channel_events le = {on_message, on_closed, &ledgerd}, ve = {on_message, on_closed, &viewd};
+	assert_int_equal(vgm_ipc_pair(ends, true, NULL), 0);
+	ledgerd.channel =
+	    vgm_channel_new(loop, ends[0], VGM_ROLE_LEDGERD, VGM_ROLE_VIEWD, VGM_INSTANCE_ONLY, le);
+	viewd.channel =
+	    vgm_channel_new(loop, ends[1], VGM_ROLE_VIEWD, VGM_ROLE_LEDGERD, VGM_INSTANCE_ONLY, ve);
+	for (unsigned i = 0; i < viewd.until; i++) {
+		struct vgm_msg_synced m = {.offset = i};
+		assert_int_equal(vgm_channel_send(ledgerd.channel, VGM_MSG_synced, &m), 0);
+	}
+	assert_true(vgm_channel_waiting(ledgerd.channel) > 0);
+	vgm_loop_run(loop);
+	assert_int_equal(viewd.got, viewd.until);
+	assert_int_equal(vgm_channel_waiting(ledgerd.channel), 0);
+	vgm_channel_free(&ledgerd.channel);
+	assert_null(ledgerd.channel);
+	vgm_loop_run(loop);
+	assert_int_equal(viewd.closed, 1);
+	vgm_loop_free(&loop);
+}
+
+/* A sibling that says what it may not: the reader aborts. */
+static void test_violation(void **state)
+{
+	(void)state;
+	static const int types[] = {VGM_MSG_append, 0}; /* forbidden; unknown */
+	for (size_t i = 0; i < VGM_ARRAY_LEN(types); i++) {
+		pid_t pid = fork();
+		if (pid == 0) {
+			int ends[2];
+			struct vgm_loop *loop = vgm_loop_new();
+			struct side s = {.loop = loop};
+			struct vgm_channel_events e = {on_message, on_closed, &s};
+			struct vgm_msg_append m = {.body_fd = -1};
+			signal(SIGABRT, SIG_DFL);
+			close(STDERR_FILENO);
+			if (vgm_ipc_pair(ends, true, NULL) < 0)
+				_exit(1);
+			s.channel = vgm_channel_new(
+			    loop, ends[1], VGM_ROLE_LEDGERD, VGM_ROLE_VIEWD, VGM_INSTANCE_ONLY, e);
+			if (types[i] == 0)
+				(void)!write(ends[0], "\0\0junk", 6);
+			else if (vgm_ipc_send(ends[0], VGM_MSG_append, &m, in_ms(1000), NULL) < 0)
+				_exit(1);
+			vgm_loop_run(loop);
+			_exit(0);
+		}
+		int status;
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	}
+}
+
+/* A command that does so is only let go. */
+static void test_control_violation(void **state)
+{
+	(void)state;
+	int ends[2];
+	struct vgm_loop *loop = vgm_loop_new();
+	struct side s = {.loop = loop};
+	struct vgm_channel_events e = {on_message, on_closed, &s};
+	assert_int_equal(vgm_ipc_pair(ends, true, NULL), 0);
+	s.channel = vgm_channel_new(loop, ends[1], VGM_ROLE_VIEWD, VGM_ROLE_CONTROL, VGM_INSTANCE_ONLY, e);
+	assert_int_equal(write(ends[0], "\0\0junk", 6), 6);
+	vgm_loop_run(loop);
+	assert_int_equal(s.closed, 1);
+	close(ends[0]);
+	vgm_loop_free(&loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_call),
+	    cmocka_unit_test(test_descriptor),
+	    cmocka_unit_test(test_queue_and_close),
+	    cmocka_unit_test(test_violation),
+	    cmocka_unit_test(test_control_violation),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
