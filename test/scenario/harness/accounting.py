@@ -97,17 +97,18 @@ class Accounts:
 
     # ---- the sum ----
 
-    def check(self, gateway, sinks, seconds=30, duplicates=0, queued=0, held=0, gone=()):
+    def check(self, gateways, sinks, seconds=30, duplicates=0, queued=0, held=0, gone=()):
         """The oracle. queued, held: how many recipients may still be in the queue, in quarantine;
         gone: recipients whose end leaves nothing to see at a sink (removed by an administrator,
         failed with nobody to tell). Returns Counter of fates."""
-        fates, problems = wait_settled(self, gateway, sinks, seconds, queued + held, gone)
+        fates, problems = wait_settled(self, sinks, seconds, queued + held, gone)
         for sink in sinks:
             problems += ['sink: ' + fault for fault in sink.faults]
         if fates['duplicate'] > duplicates:
             problems.append('%d duplicates, %d allowed' % (fates['duplicate'], duplicates))
-        in_queue = waiting(gateway.queue()) if gateway and gateway.process else 0
-        in_hold = waiting(gateway.held()) if gateway and gateway.process else 0
+        running = [gateway for gateway in gateways if gateway.process]
+        in_queue = sum(waiting(gateway.queue()) for gateway in running)
+        in_hold = sum(waiting(gateway.held()) for gateway in running)
         if fates['missing'] != in_queue + in_hold:
             problems.append('%d without delivery or notice, but %d queued and %d held' % (
                 fates['missing'], in_queue, in_hold))
@@ -216,7 +217,7 @@ def _count_notice(accounts, facts, done, counts, problems):
             problems.append('a notice about nothing that failed: %s %s' % (recipient, facts[1]))
 
 
-def wait_settled(accounts, gateway, sinks, seconds, may_wait=0, gone=()):
+def wait_settled(accounts, sinks, seconds, may_wait=0, gone=()):
     """fates_of as soon as nothing is missing beyond may_wait, or at the end of the time."""
     limit = time.monotonic() + seconds
     while True:

@@ -26,6 +26,9 @@ class NameServer:
         for origin, records in zones.items():
             files[origin] = self._write(origin, records, signed, origin in spoiled)
         self._configure(files)
+        self.restart()
+
+    def restart(self):
         self.process = Process(['named', '-g', '-c', self._file('named.conf')],
             self._file('named.log'))
         wait_until('name server', self._answers, 15)

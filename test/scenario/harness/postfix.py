@@ -58,7 +58,11 @@ class Postfix:
         main.update(options or {})
         self._write('etc/main.cf', ''.join('%s = %s\n' % pair for pair in main.items()))
         self._write('etc/master.cf', SERVICES.format(port=self.port))
-        self.process = Process([*wrapper, '/usr/sbin/postfix', '-c', self._file('etc'),
+        self.wrapper = list(wrapper)
+        self.start()
+
+    def start(self):
+        self.process = Process([*self.wrapper, '/usr/sbin/postfix', '-c', self._file('etc'),
             'start-fg'], self._file('out.log'))
         wait_until('postfix', lambda: greets(self.port), 60, 0.1)
 

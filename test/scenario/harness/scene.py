@@ -78,11 +78,11 @@ class Scene:
 
     # ---- the end ----
 
-    def settle(self, gateway=None, **options):
-        """The accounting oracle. Every scenario calls it, once all was sent."""
+    def settle(self, **options):
+        """The accounting oracle over all gateways and sinks. Every scenario calls it, once all
+        was sent."""
         self.settled = True
-        return self.accounts.check(gateway or (self.gateways[-1] if self.gateways else None),
-            self.sinks, **options)
+        return self.accounts.check(self.gateways, self.sinks, **options)
 
     def finish(self):
         """Stops everything; raises Failure when something is not as it must be after any
