@@ -70,6 +70,8 @@ const struct vgm_allow vgm_allow_table[] = {
     {KEYD, VIEWD, M(lent), 0},
     {LEDGERD, KEYD, M(sign_checkpoint), 0},
     {KEYD, LEDGERD, M(signed_checkpoint), 0},
+    {LEDGERD, KEYD, M(close_day), 0},
+    {KEYD, LEDGERD, M(day_closed), 0},
 
     /* a mail goes out */
     {LEDGERD, RELAYD, M(deliver), 0},
