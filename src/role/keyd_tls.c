@@ -126,8 +126,6 @@ int vgm_keyd_tls_load(const char *chain_path, const char *key_path, struct vgm_k
 {
 	struct vgm_keyd_tls *t = empty();
 	int r = VGM_E_NOTFOUND;
-	if (!key_path[0])
-		key_path = chain_path;
 	BIO *file = open_file(key_path, err);
 	if (file)
 		r = about(key_path,

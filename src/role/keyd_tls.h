@@ -11,9 +11,9 @@
 
 struct vgm_keyd_tls;
 
-/* The configured files (before the sandbox): chain with the leaf first; the key
- * unencrypted, in key_path, or behind the chain when key_path is empty. EC or
- * RSA. VGM_E_NOTFOUND, VGM_E_INVALID with what is wrong. */
+/* The configured files (before the sandbox; they may be one file): chain with the
+ * leaf first, key unencrypted, EC or RSA. VGM_E_NOTFOUND, VGM_E_INVALID with what
+ * is wrong. */
 int vgm_keyd_tls_load(const char *chain_path, const char *key_path, struct vgm_keyd_tls **out,
     struct vgm_err *) VGM_MUST_USE;
 /* The one of the store, made there when it is missing, is for another host name,

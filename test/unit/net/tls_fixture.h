@@ -17,14 +17,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static EVP_PKEY *fixture_key(const char *kind)
+static inline EVP_PKEY *fixture_key(const char *kind)
 {
 	EVP_PKEY *key = strcmp(kind, "RSA") == 0 ? EVP_RSA_gen(2048) : EVP_EC_gen(kind);
 	assert_non_null(key);
 	return key;
 }
 
-static void fixture_extension(X509 *cert, int nid, const char *value)
+static inline void fixture_extension(X509 *cert, int nid, const char *value)
 {
 	X509_EXTENSION *e = X509V3_EXT_conf_nid(NULL, NULL, nid, value);
 	assert_non_null(e);
@@ -33,7 +33,7 @@ static void fixture_extension(X509 *cert, int nid, const char *value)
 }
 
 /* A certificate for "DNS:name" style alt names, signed by issuer_key (its own key: NULL). */
-static X509 *fixture_certificate(EVP_PKEY *key, const char *cn, const char *alt, X509 *issuer,
+static inline X509 *fixture_certificate(EVP_PKEY *key, const char *cn, const char *alt, X509 *issuer,
     EVP_PKEY *issuer_key)
 {
 	X509 *cert = X509_new();
@@ -52,7 +52,7 @@ static X509 *fixture_certificate(EVP_PKEY *key, const char *cn, const char *alt,
 	return cert;
 }
 
-static void fixture_pem(X509 *cert, struct vgm_buf *out)
+static inline void fixture_pem(X509 *cert, struct vgm_buf *out)
 {
 	BIO *bio = BIO_new(BIO_s_mem());
 	char *data;
@@ -63,7 +63,7 @@ static void fixture_pem(X509 *cert, struct vgm_buf *out)
 }
 
 /* A signer with the private key at hand: context is the EVP_PKEY. */
-static int fixture_sign(void *context, const uint8_t key_id[32], const char *digest_name,
+static inline int fixture_sign(void *context, const uint8_t key_id[32], const char *digest_name,
     uint8_t padding, struct vgm_slice digest, uint8_t *out, size_t out_max, size_t *out_len)
 {
 	EVP_PKEY *key = context;
@@ -83,7 +83,7 @@ static int fixture_sign(void *context, const uint8_t key_id[32], const char *dig
 	return ok == 1 ? 0 : VGM_E_CRYPTO;
 }
 
-static void fixture_pair(struct vgm_stream *a, struct vgm_stream *b)
+static inline void fixture_pair(struct vgm_stream *a, struct vgm_stream *b)
 {
 	int fds[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
@@ -92,7 +92,7 @@ static void fixture_pair(struct vgm_stream *a, struct vgm_stream *b)
 }
 
 /* Steps both handshakes by turns; the results of each end. */
-static void fixture_handshake(struct vgm_stream *client, struct vgm_stream *server, int *out_client,
+static inline void fixture_handshake(struct vgm_stream *client, struct vgm_stream *server, int *out_client,
     int *out_server, struct vgm_err *client_err)
 {
 	int c = VGM_E_BUSY, s = VGM_E_BUSY;
