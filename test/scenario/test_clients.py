@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: EUPL-1.2
 """Clients that are many, slow or idle, and the good one that must not notice them."""
+import os
 import threading
 import time
 
@@ -157,7 +158,6 @@ def test_flood(scene):
 def test_many_clients_limit(scene):
     """Over the limit of all sessions the newcomer hears 421; when they go, all is well, and no
     descriptor is left."""
-    import os
     gateway, _ = scene.pair(options={'smtp': {'max_clients': 100}})
     pids = gateway.roles()['smtpd']
 

@@ -67,4 +67,4 @@ def test_strange_starts(scene):
     scene.settle()
     for number in range(6):
         rows = gateway.rows('track', 'y%d@hopital.test' % number)
-        gateway.run('show', '--raw', '--reason', 'test', rows[0]['record'], raw=True)
+        gateway.run('show', '--raw', '--why', 'test', rows[0]['id'], raw=True)

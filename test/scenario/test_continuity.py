@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 
 from harness.accounting import message
@@ -80,7 +81,6 @@ def test_kill_each_role(scene):
 def test_kill_under_load(scene):
     """A filter, ledgerd or relayd dies under load: senders hear 4xx or a cut and try again; every
     250 is delivered."""
-    import threading
     gateway, sink = scene.pair()
     done = threading.Event()
 

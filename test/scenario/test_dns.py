@@ -3,7 +3,7 @@
 from harness.accounting import message
 from harness.dns import NameServer
 from harness.process import wait_until
-from harness.scene import expect
+from harness.scene import Skip, expect
 from harness.smtp import Client
 
 # "mx" goes to port 25 of the hosts, which an ordinary user cannot listen on; the hosts of the
@@ -11,7 +11,6 @@ from harness.smtp import Client
 
 
 def sink_at(scene, address, replies=None, **options):
-    from harness.scene import Skip
     try:
         return scene.sink(replies, address=address, port=25, **options)
     except PermissionError:

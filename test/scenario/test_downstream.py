@@ -2,12 +2,15 @@
 """Next hops that say no, say nothing, drop, lie or attack; and what the sender hears of it."""
 import email
 import email.policy
+import threading
 import time
 
 from harness.accounting import message, notice_facts
+from harness.ports import free_port
 from harness.process import wait_until
 from harness.scene import expect
 from harness.sink import DROP, RESET, STALL
+from harness.smtp import Client
 
 STAGES = ('connect', 'ehlo', 'mail', 'rcpt', 'data', 'dot')
 
@@ -144,7 +147,6 @@ HOSTILE = [
 def test_hostile(scene):
     """Hostile replies at every stage: nothing crashes, no memory is eaten, the mail waits, and is
     delivered when the hop is well again."""
-    import threading
     state = {}
     lock = threading.Lock()
 
@@ -322,7 +324,6 @@ def test_size_of_next_hop(scene):
 
 def test_second_host(scene):
     """The first of two hosts of a route is down: the second is used."""
-    from harness.ports import free_port
     sink = scene.sink()
     gateway = scene.gateway(options={'routes': [{'name': 'main', 'domains': ['*'],
         'to': ['127.0.0.1:%d' % free_port(), sink.hostport()]}]})
@@ -335,7 +336,6 @@ def test_connections(scene):
     sink = scene.sink(lambda s, stage, d: time.sleep(0.05) if stage == 'dot' else None)
     gateway = scene.gateway(options={'routes': [{'name': 'main', 'domains': ['*'],
         'to': [sink.hostport()], 'connections': 3}]})
-    from harness.smtp import Client
     with Client(gateway.receive) as client:
         client.ehlo()
         for number in range(60):

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: EUPL-1.2
 """A mail comes in by every way that SMTP has, and goes out byte for byte."""
+import threading
+
 from harness.accounting import message, split_trace
-from harness.process import Failure, wait_until
+from harness.gateway import greets
+from harness.ports import free_port
+from harness.process import Failure, Process, wait_until
 from harness.scene import expect
 from harness.smtp import Client
 
@@ -233,7 +237,6 @@ def test_large(scene):
 
 def test_sessions(scene):
     """20 sessions of 20 messages each at one time, then every one is there."""
-    import threading
     gateway, sink = scene.pair()
     failures = []
 
@@ -274,20 +277,18 @@ def test_submitted(scene):
 
 def test_serve_without_file(scene):
     """`vgm serve --domain --listen --relay --state` alone is a complete gateway."""
-    from harness.ports import free_port
-    from harness.process import Process
-    sink, port = scene.sink(), free_port()
+    sink, port, inside = scene.sink(), free_port(), free_port()
     state = scene.directory('trial')
     process = Process([scene.vgm, 'serve', '--domain', 'essai.test', '--listen',
-        '127.0.0.1:%d' % port, '--relay', sink.hostport(), '--state', state],
+        '127.0.0.1:%d' % port, '--submit', '127.0.0.1:%d' % inside, '--relay', sink.hostport(),
+        '--state', state],
         scene.path + '/trial.log')
-    from harness.gateway import greets
     try:
         wait_until('ready', lambda: greets(port), 20)
         expect(len(process.log().strip().splitlines()) >= 1, 'no line when ready')
         _, final = scene.accounts.post(port, 'a@partenaire.example', 'b@essai.test', message())
         expect(final.code == 250, repr(final))
-        _, final = scene.accounts.post(port, 'b@essai.test', 'x@ailleurs.example', message())
+        _, final = scene.accounts.post(inside, 'b@essai.test', 'x@ailleurs.example', message())
         expect(final.code == 250, 'loopback may submit: %r' % final)
         scene.settle()
     finally:

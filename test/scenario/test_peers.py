@@ -9,7 +9,9 @@ import threading
 
 from harness import postfix
 from harness.accounting import message
-from harness.process import wait_until
+from harness.gateway import greets
+from harness.ports import free_port
+from harness.process import Process, wait_until
 from harness.scene import Skip, expect, whole_only
 from harness.smtp import Client, send_mail
 
@@ -97,9 +99,8 @@ def test_swaks(scene):
     """swaks by all its ways: plain, TLS, pipelined, an attachment, a wrong recipient."""
     if not shutil.which('swaks'):
         raise Skip('swaks is not installed')
-    people = 'people:\n  - address: un@hopital.test\n    name: Un\n'
     sink = scene.sink()
-    gateway = scene.gateway(sink, directory_text=people)
+    gateway = scene.gateway(sink, directory_text='un@hopital.test\n')
     base = ['swaks', '--server', '127.0.0.1', '--port', str(gateway.receive), '--from',
         'a@partenaire.example', '--to', 'un@hopital.test', '--ehlo', 'swaks.test']
     attachment = os.path.join(scene.path, 'x.pdf')
@@ -151,13 +152,10 @@ def test_smtplib(scene):
 
 def test_own_sink(scene):
     """`vgm sink`, the store that is part of the product, keeps exactly what the gateway sends."""
-    from harness.ports import free_port
-    from harness.process import Process
     port, store = free_port(), scene.directory('store')
     process = Process([scene.vgm, 'sink', '--listen', '127.0.0.1:%d' % port, '--store', store],
         scene.path + '/sink.log')
     try:
-        from harness.gateway import greets
         wait_until('vgm sink', lambda: greets(port), 15)
         gateway = scene.gateway('127.0.0.1:%d' % port)
         sent = {}

@@ -63,14 +63,14 @@ def test_real_mail(scene):
     wait_until('views are there',
         lambda: gateway.rows('track', list(mails)[-1], expect=None), 30, 0.2)
     for recipient in shown:
-        record = gateway.rows('track', recipient)[0]['record']
-        raw = gateway.run('show', '--raw', '--reason', 'test', record, raw=True)
+        record = gateway.rows('track', recipient)[0]['id']
+        raw = gateway.run('show', '--raw', '--why', 'test', record, raw=True)
         expect(hashlib.sha256(raw).digest() == hashlib.sha256(wire(mails[recipient])).digest(),
             '%s is shown as %d bytes, not %d' % (recipient, len(raw), len(mails[recipient])))
     scene.count('%d shown' % len(shown))
     gateway.verify()
-    questions = [('track', recipient) for recipient in shown[:20]] + [('search', 'the'),
-        ('track', 'real@partenaire.example')]
+    questions = [('track', recipient) for recipient in shown[:20]] + [('track', 'real@partenaire.example'),
+        ('search', 'status:delivered')]
     before = [answer(gateway, words) for words in questions]
     gateway.run('ledger', 'rebuild')
     wait_until('views are back',

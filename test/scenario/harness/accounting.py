@@ -122,8 +122,9 @@ class Accounts:
 
 
 def waiting(rows):
-    """Recipients in rows of `vgm queue list` or `vgm quarantine list`."""
-    return sum(len(row.get('recipients', [1])) for row in rows)
+    """Recipients in rows of `vgm queue list` or `vgm quarantine list` that have no fate yet."""
+    return sum(each['status'] in ('queued', 'deferred', 'held')
+        for row in rows for each in row['recipients'])
 
 
 def notice_facts(data):

@@ -71,7 +71,7 @@ class Gateway:
 
     @property
     def directory_path(self):
-        return os.path.join(self.path, 'directory.yaml')
+        return os.path.join(self.path, 'directory')
 
     def defaults(self, relay, dns):
         found = {
@@ -185,10 +185,10 @@ class Gateway:
         return [json.loads(line) for line in text.splitlines() if line.strip()]
 
     def queue(self):
-        return self.rows('queue', 'list')
+        return self.rows('queue', 'list', '--limit', 10000)
 
     def held(self):
-        return self.rows('quarantine', 'list')
+        return self.rows('quarantine', 'list', '--limit', 10000)
 
     def verify(self):
         """`vgm verify` over a stopped or running gateway's ledger; fails on anything wrong."""
