@@ -91,6 +91,9 @@ int vgm_cmd_fail(const struct vgm_cmd_run *, int code, enum vgm_words_id, ...)
 /* A failure that a library reported: {what} with err's text. VGM_E_CLOSED,
  * VGM_E_TIMEOUT, VGM_E_BUSY end with UNREACHABLE, all else with SYSTEM. */
 int vgm_cmd_fail_err(const struct vgm_cmd_run *, const char *what, const struct vgm_err *);
+/* The words do not fit the command's usage: word is too much or not known here;
+ * NULL: something is missing. Returns VGM_EXIT_USAGE. */
+int vgm_cmd_fail_usage(const struct vgm_cmd_run *, const char *word);
 /* s as a JSON string, quotes included. */
 void vgm_cmd_json_string(FILE *, struct vgm_slice s);
 
@@ -116,9 +119,14 @@ int vgm_cmd_main(const struct vgm_cmd *const *table, int argc, char **argv);
 int vgm_cmd_read(const struct vgm_cmd *, int argc, char **argv, struct vgm_cmd_run *out,
     bool *out_help) VGM_MUST_USE;
 
+/* The tables of a command's options, from 0: its own, those of VGM_CMD_CONTROL,
+ * those of every command. NULL where there is none. */
+#define VGM_CMD_TABLES 3
+const struct vgm_cmd_option *vgm_cmd_options_at(const struct vgm_cmd *, size_t table);
+
 /* Help for people: all commands, or one (help.c). */
-void vgm_cmd_help_all(const struct vgm_cmd *const *table, enum vgm_lang, FILE *);
-void vgm_cmd_help(const struct vgm_cmd *, enum vgm_lang, FILE *);
+void vgm_cmd_print_help_all(const struct vgm_cmd *const *table, enum vgm_lang, FILE *);
+void vgm_cmd_print_help(const struct vgm_cmd *, enum vgm_lang, FILE *);
 /* The manual page vgm(1) in roff (man.c). VGM_E_LIMIT. */
 int vgm_cmd_man(const struct vgm_cmd *const *table, enum vgm_lang, struct vgm_buf *out) VGM_MUST_USE;
 /* The manual page vgm.yaml(5) (man.c). */

@@ -2,8 +2,6 @@
  * words/words.c — see words.h. */
 #include "words/words.h"
 
-#include <stdarg.h>
-
 #include "base/err.h"
 #include "base/text.h"
 
@@ -119,11 +117,17 @@ static int fill(struct vgm_slice text, struct vgm_buf *out, va_list pairs)
 	return r;
 }
 
+int vgm_words_fill_list(
+    enum vgm_words_id id, enum vgm_lang lang, struct vgm_buf *out, va_list pairs)
+{
+	return fill(vgm_slice_str(vgm_words(id, lang)), out, pairs);
+}
+
 int vgm_words_fill(enum vgm_words_id id, enum vgm_lang lang, struct vgm_buf *out, ...)
 {
 	va_list ap;
 	va_start(ap, out);
-	int r = fill(vgm_slice_str(vgm_words(id, lang)), out, ap);
+	int r = vgm_words_fill_list(id, lang, out, ap);
 	va_end(ap);
 	return r;
 }

@@ -7,6 +7,8 @@
 #ifndef VGM_WORDS_WORDS_H
 #define VGM_WORDS_WORDS_H
 
+#include <stdarg.h>
+
 #include "base/buf.h"
 #include "base/slice.h"
 
@@ -46,6 +48,10 @@ bool vgm_words_find(const char *name, enum vgm_words_id *out);
  * that come from outside must have been escaped. VGM_E_LIMIT. */
 int vgm_words_fill(enum vgm_words_id, enum vgm_lang, struct vgm_buf *out, ...)
     __attribute__((sentinel)) VGM_MUST_USE;
+
+/* The same with the pairs in a va_list. */
+int vgm_words_fill_list(enum vgm_words_id, enum vgm_lang, struct vgm_buf *out, va_list pairs)
+    VGM_MUST_USE;
 
 /* Appends text to out in ASCII, for SMTP replies: accents are dropped, ligatures
  * and typographic signs written out, anything else above 127 becomes "?".
