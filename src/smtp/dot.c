@@ -5,11 +5,11 @@
 #include "smtp/scan.h"
 
 #define WINDOW_MAX 65536
-#define WINDOW_MIN 1024
+#define WINDOW_MIN 256
 
 void vgm_smtp_dot_init(struct vgm_smtp_dot *d)
 {
-	*d = (struct vgm_smtp_dot){.line_start = true, .after_cr = false};
+	*d = (struct vgm_smtp_dot){.line_start = true, .window = WINDOW_MAX};
 }
 
 static void advance(struct vgm_slice *in, size_t n)
@@ -17,16 +17,19 @@ static void advance(struct vgm_slice *in, size_t n)
 	*in = vgm_slice_from(*in, n);
 }
 
-/* The longest run that can go out as it stands, from a place that is neither
- * behind a CR nor at a dot that begins a line. */
-static size_t clean_run(struct vgm_slice in)
+/* A run that can go out as it stands, from a place that is neither behind a CR
+ * nor at a dot that begins a line. The window grows while all is plain and
+ * shrinks where it is not, so that many dots do not cost much. */
+static size_t clean_run(struct vgm_smtp_dot *d, struct vgm_slice in)
 {
-	size_t n = vgm_min_size(in.len, WINDOW_MAX);
-	for (; n > WINDOW_MIN; n /= 4) {
-		struct vgm_slice w = vgm_slice(in.data, in.data[n - 1] == '\r' ? n - 1 : n);
-		if (!(vgm_smtp_scan(w) & (VGM_SMTP_SCAN_BARE | VGM_SMTP_SCAN_DOT)))
-			return w.len;
+	size_t n = vgm_min_size(in.len, d->window);
+	struct vgm_slice w = vgm_slice(in.data, in.data[n - 1] == '\r' ? n - 1 : n);
+	if (!(vgm_smtp_scan(w) & (VGM_SMTP_SCAN_BARE | VGM_SMTP_SCAN_DOT))) {
+		d->window = vgm_min_size(d->window * 2, WINDOW_MAX);
+		return w.len;
 	}
+	d->window = WINDOW_MIN;
+	n = vgm_min_size(n, WINDOW_MIN);
 	/* Line by line up to the first thing that needs care. */
 	size_t at = 0;
 	while (at < n) {
@@ -62,7 +65,7 @@ bool vgm_smtp_dot_next(struct vgm_smtp_dot *d, struct vgm_slice *in, struct vgm_
 		d->line_start = false;
 		*out_piece = VGM_SLICE_LIT("..");
 	} else {
-		size_t n = clean_run(*in);
+		size_t n = clean_run(d, *in);
 		*out_piece = vgm_slice_sub(*in, 0, n);
 		d->line_start = in->data[n - 1] == '\n';
 		advance(in, n);

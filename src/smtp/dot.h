@@ -12,6 +12,7 @@
 
 struct vgm_smtp_dot {
 	bool line_start, after_cr;
+	size_t window; /* bytes for the next quick look */
 };
 
 void vgm_smtp_dot_init(struct vgm_smtp_dot *);
