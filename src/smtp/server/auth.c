@@ -61,7 +61,7 @@ static void login_step(struct vgm_smtp_session *s, struct vgm_slice response)
 		refuse(s, 501, "5.5.2", VGM_WORDS_smtp_bad_login);
 	} else {
 		vgm_smtp_set_state(s, VGM_SMTP_AUTH);
-		vgm_smtp_reply_line(s, "334 UGFzc3dvcmQ6");
+		vgm_smtp_say_line(s, "334 UGFzc3dvcmQ6");
 	}
 }
 
@@ -108,6 +108,6 @@ void vgm_smtp_auth(struct vgm_smtp_session *s, struct vgm_slice args)
 			return;
 		}
 		vgm_smtp_set_state(s, VGM_SMTP_AUTH);
-		vgm_smtp_reply_line(s, is_plain ? "334 " : "334 VXNlcm5hbWU6");
+		vgm_smtp_say_line(s, is_plain ? "334 " : "334 VXNlcm5hbWU6");
 	}
 }

@@ -59,7 +59,7 @@ static void chunk_done(struct vgm_smtp_session *s)
 		return;
 	}
 	vgm_smtp_set_state(s, VGM_SMTP_BETWEEN);
-	vgm_smtp_reply(s, 250, "2.6.0", VGM_WORDS_smtp_chunk_ok);
+	vgm_smtp_say(s, 250, "2.6.0", VGM_WORDS_smtp_chunk_ok);
 }
 
 void vgm_smtp_bdat(struct vgm_smtp_session *s, struct vgm_slice args)

@@ -32,5 +32,5 @@ void vgm_smtp_data(struct vgm_smtp_session *s, struct vgm_slice args)
 	if (!vgm_smtp_body_begin(s, false))
 		return;
 	vgm_smtp_set_state(s, VGM_SMTP_DATA);
-	vgm_smtp_reply(s, 354, NULL, VGM_WORDS_smtp_send_data);
+	vgm_smtp_say(s, 354, NULL, VGM_WORDS_smtp_send_data);
 }

@@ -26,5 +26,5 @@ void vgm_smtp_helo(struct vgm_smtp_session *s, struct vgm_slice args)
 	if (!vgm_smtp_greeted_as(s, args))
 		return;
 	s->connection.esmtp = false;
-	vgm_smtp_reply_list(s, true, "%s", s->settings->hostname);
+	vgm_smtp_say_list(s, true, "%s", s->settings->hostname);
 }

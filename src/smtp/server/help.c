@@ -5,5 +5,5 @@
 void vgm_smtp_help(struct vgm_smtp_session *s, struct vgm_slice args)
 {
 	(void)args;
-	vgm_smtp_reply(s, 214, "2.0.0", VGM_WORDS_smtp_help_text);
+	vgm_smtp_say(s, 214, "2.0.0", VGM_WORDS_smtp_help_text);
 }

@@ -86,17 +86,17 @@ bool vgm_smtp_take_line(
 
 /* ---- reply.c ---- */
 /* "code enhanced text", in the door's language, long texts over several lines. */
-void vgm_smtp_reply(struct vgm_smtp_session *, unsigned code, const char *enhanced,
+void vgm_smtp_say(struct vgm_smtp_session *, unsigned code, const char *enhanced,
     enum vgm_words_id);
 /* The same with a value for {address} or {size}, whichever stands there. */
-void vgm_smtp_reply_about(struct vgm_smtp_session *, struct vgm_smtp_answer, struct vgm_slice about);
+void vgm_smtp_say_about(struct vgm_smtp_session *, struct vgm_smtp_answer, struct vgm_slice about);
 /* Text that is ready. */
-void vgm_smtp_reply_text(
+void vgm_smtp_say_text(
     struct vgm_smtp_session *, unsigned code, const char *enhanced, struct vgm_slice text);
 /* A challenge: one line as it stands. */
-void vgm_smtp_reply_line(struct vgm_smtp_session *, const char *line);
+void vgm_smtp_say_line(struct vgm_smtp_session *, const char *line);
 /* One line of the list that answers EHLO: "250-" or, for the last, "250 ". */
-void vgm_smtp_reply_list(struct vgm_smtp_session *, bool last, const char *fmt, ...)
+void vgm_smtp_say_list(struct vgm_smtp_session *, bool last, const char *fmt, ...)
     VGM_PRINTF(3, 4);
 /* A refusal that counts towards max_errors; the session is cut at the limit. */
 void vgm_smtp_error(struct vgm_smtp_session *, unsigned code, const char *enhanced,

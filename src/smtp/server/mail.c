@@ -155,7 +155,7 @@ void vgm_smtp_mail(struct vgm_smtp_session *s, struct vgm_slice args)
 		t->seen.sender = vgm_smtp_transaction_keep(t, vgm_buf_slice(&sender));
 		t->seen.envid = vgm_smtp_transaction_keep(t, vgm_buf_slice(&m.envid));
 		vgm_smtp_set_state(s, VGM_SMTP_MAIL);
-		vgm_smtp_reply(s, 250, "2.1.0", VGM_WORDS_smtp_sender_ok);
+		vgm_smtp_say(s, 250, "2.1.0", VGM_WORDS_smtp_sender_ok);
 	}
 	vgm_buf_release(&m.envid);
 }

@@ -5,5 +5,5 @@
 void vgm_smtp_noop(struct vgm_smtp_session *s, struct vgm_slice args)
 {
 	(void)args;
-	vgm_smtp_reply(s, 250, "2.0.0", VGM_WORDS_smtp_ok);
+	vgm_smtp_say(s, 250, "2.0.0", VGM_WORDS_smtp_ok);
 }

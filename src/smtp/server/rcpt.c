@@ -130,7 +130,7 @@ static void refuse(struct vgm_smtp_session *s, struct vgm_smtp_answer no, struct
 	s->transaction->refused_recipient = true;
 	/* A list that is too long is no mistake: the rest comes in a next message. */
 	if (no.code == 452)
-		vgm_smtp_reply_about(s, no, about);
+		vgm_smtp_say_about(s, no, about);
 	else
 		vgm_smtp_error(s, no.code, no.enhanced, no.why, about);
 }
@@ -161,5 +161,5 @@ void vgm_smtp_rcpt(struct vgm_smtp_session *s, struct vgm_slice args)
 		add(s->transaction, address, vgm_buf_slice(&orcpt), notify);
 	}
 	vgm_smtp_set_state(s, VGM_SMTP_RCPT);
-	vgm_smtp_reply(s, 250, "2.1.5", VGM_WORDS_smtp_recipient_ok);
+	vgm_smtp_say(s, 250, "2.1.5", VGM_WORDS_smtp_recipient_ok);
 }

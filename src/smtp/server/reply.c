@@ -70,7 +70,7 @@ static void send_text(struct vgm_smtp_session *s, unsigned code, const char *enh
 		put(s, code, enhanced, VGM_SLICE_NONE);
 }
 
-void vgm_smtp_reply_text(
+void vgm_smtp_say_text(
     struct vgm_smtp_session *s, unsigned code, const char *enhanced, struct vgm_slice text)
 {
 	send_text(s, code, enhanced, text);
@@ -99,11 +99,11 @@ static int fill(struct vgm_smtp_session *s, struct vgm_smtp_answer a, struct vgm
 	return r < 0 ? r : add_help(s, text);
 }
 
-void vgm_smtp_reply_about(struct vgm_smtp_session *s, struct vgm_smtp_answer a, struct vgm_slice about)
+void vgm_smtp_say_about(struct vgm_smtp_session *s, struct vgm_smtp_answer a, struct vgm_slice about)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(TEXT_MAX);
 	if (a.code < 400) {
-		vgm_smtp_reply(s, a.code, a.enhanced, a.why);
+		vgm_smtp_say(s, a.code, a.enhanced, a.why);
 		return;
 	}
 	/* A text that is too long for a reply is our mistake, not worth a session. */
@@ -113,12 +113,12 @@ void vgm_smtp_reply_about(struct vgm_smtp_session *s, struct vgm_smtp_answer a, 
 	s->events->refused(s->context, a.code, a.why, about);
 }
 
-void vgm_smtp_reply(
+void vgm_smtp_say(
     struct vgm_smtp_session *s, unsigned code, const char *enhanced, enum vgm_words_id why)
 {
 	struct vgm_smtp_answer a = {code, enhanced, why};
 	if (code >= 400) {
-		vgm_smtp_reply_about(s, a, VGM_SLICE_NONE);
+		vgm_smtp_say_about(s, a, VGM_SLICE_NONE);
 		return;
 	}
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(TEXT_MAX);
@@ -128,13 +128,13 @@ void vgm_smtp_reply(
 	send_text(s, code, enhanced, vgm_buf_slice(&text));
 }
 
-void vgm_smtp_reply_line(struct vgm_smtp_session *s, const char *line)
+void vgm_smtp_say_line(struct vgm_smtp_session *s, const char *line)
 {
 	if (vgm_buf_addf(&s->output, "%s\r\n", line) < 0)
 		vgm_smtp_set_state(s, VGM_SMTP_CLOSING);
 }
 
-void vgm_smtp_reply_list(struct vgm_smtp_session *s, bool last, const char *fmt, ...)
+void vgm_smtp_say_list(struct vgm_smtp_session *s, bool last, const char *fmt, ...)
 {
 	char text[VGM_SMTP_LINE_SHORT];
 	va_list ap;
@@ -148,7 +148,7 @@ void vgm_smtp_reply_list(struct vgm_smtp_session *s, bool last, const char *fmt,
 void vgm_smtp_close_with(
     struct vgm_smtp_session *s, unsigned code, const char *enhanced, enum vgm_words_id why)
 {
-	vgm_smtp_reply(s, code, enhanced, why);
+	vgm_smtp_say(s, code, enhanced, why);
 	vgm_smtp_transaction_drop(s);
 	vgm_smtp_set_state(s, VGM_SMTP_CLOSING);
 }
@@ -157,7 +157,7 @@ void vgm_smtp_error(struct vgm_smtp_session *s, unsigned code, const char *enhan
     enum vgm_words_id why, struct vgm_slice about)
 {
 	struct vgm_smtp_answer a = {code, enhanced, why};
-	vgm_smtp_reply_about(s, a, about);
+	vgm_smtp_say_about(s, a, about);
 	if (++s->errors >= s->settings->max_errors && s->state != VGM_SMTP_CLOSING)
 		vgm_smtp_close_with(s, 421, "4.7.0", VGM_WORDS_smtp_too_many_errors);
 }

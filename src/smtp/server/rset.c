@@ -8,5 +8,5 @@ void vgm_smtp_rset(struct vgm_smtp_session *s, struct vgm_slice args)
 	vgm_smtp_transaction_drop(s);
 	if (s->state != VGM_SMTP_GREETED)
 		vgm_smtp_set_state(s, VGM_SMTP_READY);
-	vgm_smtp_reply(s, 250, "2.0.0", VGM_WORDS_smtp_ok);
+	vgm_smtp_say(s, 250, "2.0.0", VGM_WORDS_smtp_ok);
 }

@@ -146,7 +146,7 @@ void vgm_smtp_session_greet(struct vgm_smtp_session *s, struct vgm_smtp_answer r
 		return;
 	}
 	vgm_smtp_set_state(s, VGM_SMTP_GREETED);
-	vgm_smtp_reply(s, 220, NULL, VGM_WORDS_smtp_greeting);
+	vgm_smtp_say(s, 220, NULL, VGM_WORDS_smtp_greeting);
 	resume(s);
 }
 
@@ -165,7 +165,7 @@ void vgm_smtp_session_answer(
 	if (s->state == VGM_SMTP_CLOSING)
 		return;
 	VGM_BUG_ON(s->state != VGM_SMTP_WAIT_MESSAGE);
-	vgm_smtp_reply_text(s, code, enhanced, text);
+	vgm_smtp_say_text(s, code, enhanced, text);
 	message_answered(s, code);
 }
 
@@ -174,7 +174,7 @@ void vgm_smtp_session_answer_words(struct vgm_smtp_session *s, struct vgm_smtp_a
 	if (s->state == VGM_SMTP_CLOSING)
 		return;
 	VGM_BUG_ON(s->state != VGM_SMTP_WAIT_MESSAGE);
-	vgm_smtp_reply_about(s, answer, s->transaction->seen.sender);
+	vgm_smtp_say_about(s, answer, s->transaction->seen.sender);
 	message_answered(s, answer.code);
 }
 
@@ -188,7 +188,7 @@ void vgm_smtp_session_authenticated(struct vgm_smtp_session *s, struct vgm_smtp_
 		vgm_buf_release(&s->connection.login);
 		vgm_smtp_error(s, refusal.code, refusal.enhanced, refusal.why, VGM_SLICE_NONE);
 	} else {
-		vgm_smtp_reply(s, 235, "2.7.0", VGM_WORDS_smtp_signed_in);
+		vgm_smtp_say(s, 235, "2.7.0", VGM_WORDS_smtp_signed_in);
 	}
 	resume(s);
 }

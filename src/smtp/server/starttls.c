@@ -12,7 +12,7 @@ void vgm_smtp_starttls(struct vgm_smtp_session *s, struct vgm_slice args)
 	} else if (!s->settings->offer_tls) {
 		vgm_smtp_error(s, 502, "5.5.1", VGM_WORDS_smtp_no_tls, VGM_SLICE_NONE);
 	} else {
-		vgm_smtp_reply(s, 220, "2.0.0", VGM_WORDS_smtp_start_tls);
+		vgm_smtp_say(s, 220, "2.0.0", VGM_WORDS_smtp_start_tls);
 		vgm_smtp_set_state(s, VGM_SMTP_WAIT_TLS);
 	}
 }
