@@ -27,10 +27,10 @@ static bool is_domain(struct vgm_slice s)
 	return label > 0;
 }
 
-static bool is_ip(struct vgm_slice s, unsigned *out_bits)
+/* Fills address (4 or 16 bytes) and its length in bits. */
+static bool read_ip(struct vgm_slice s, uint8_t address[16], unsigned *out_bits)
 {
 	char text[INET6_ADDRSTRLEN + 1];
-	uint8_t address[16];
 	if (s.len >= sizeof(text))
 		return false;
 	memcpy(text, s.data, s.len);
@@ -44,15 +44,30 @@ static bool is_ip(struct vgm_slice s, unsigned *out_bits)
 	return true;
 }
 
-/* 192.0.2.0/24, 2001:db8::/32, or one address. */
+static bool is_ip(struct vgm_slice s)
+{
+	uint8_t address[16];
+	unsigned bits;
+	return read_ip(s, address, &bits);
+}
+
+/* 192.0.2.0/24, 2001:db8::/32, or one address. Bits set behind the prefix are a
+ * slip of the pen. */
 static bool is_network(struct vgm_slice s)
 {
 	size_t slash = vgm_slice_find(s, '/');
+	uint8_t address[16];
 	unsigned bits;
 	uint64_t prefix;
-	if (!is_ip(vgm_slice_sub(s, 0, slash), &bits))
+	if (!read_ip(vgm_slice_sub(s, 0, slash), address, &bits))
 		return false;
-	return slash == s.len || vgm_slice_to_u64(vgm_slice_from(s, slash + 1), bits, &prefix);
+	prefix = bits;
+	if (slash < s.len && !vgm_slice_to_u64(vgm_slice_from(s, slash + 1), bits, &prefix))
+		return false;
+	for (uint64_t i = prefix; i < bits; i++)
+		if (address[i / 8] >> (7 - i % 8) & 1)
+			return false;
+	return true;
 }
 
 /* HOST:PORT; an IPv6 address stands in brackets. */
@@ -68,28 +83,32 @@ static bool split_place(struct vgm_slice s, struct vgm_slice *host, struct vgm_s
 
 static bool is_host(struct vgm_slice s)
 {
-	unsigned bits;
+	struct vgm_slice inside = vgm_slice_sub(s, 1, s.len ? s.len - 1 : 0);
 	if (s.len > 2 && s.data[0] == '[' && s.data[s.len - 1] == ']')
-		return is_ip(vgm_slice_sub(s, 1, s.len - 1), &bits) && bits == 128;
+		return vgm_slice_find(inside, ':') < inside.len && is_ip(inside);
 	return is_domain(s);
+}
+
+static bool is_port(struct vgm_slice s)
+{
+	uint64_t number;
+	return vgm_slice_to_u64(s, 65535, &number) && number > 0;
 }
 
 static bool is_place(struct vgm_slice s)
 {
 	struct vgm_slice host, port;
-	uint64_t number;
-	return split_place(s, &host, &port) && is_host(host) &&
-	    vgm_slice_to_u64(port, 65535, &number) && number > 0;
+	return split_place(s, &host, &port) && is_host(host) && is_port(port);
 }
 
-/* What a socket is bound to: an address, or "*"; port 0 = any that is free. */
+/* What a socket is bound to: names are not looked up. */
 static bool is_listen(struct vgm_slice s)
 {
 	struct vgm_slice host, port;
-	uint64_t number;
-	return split_place(s, &host, &port) &&
-	    (is_host(host) || vgm_slice_eq(host, VGM_SLICE_LIT("*"))) &&
-	    vgm_slice_to_u64(port, 65535, &number);
+	if (!is_place(s) || !split_place(s, &host, &port))
+		return vgm_slice_starts_nocase(s, VGM_SLICE_LIT("*:")) &&
+		    is_port(vgm_slice_from(s, 2));
+	return host.data[0] == '[' || is_ip(host) || vgm_slice_eq(host, VGM_SLICE_LIT("localhost"));
 }
 
 static bool is_route_target(struct vgm_slice s)
