@@ -16,7 +16,7 @@ static const char count[] = "SELECT count(*) FROM event";
 static bool is_event(uint8_t type)
 {
 	return type == VGM_RECORD_ACCESS || type == VGM_RECORD_ACTION ||
-	    type == VGM_RECORD_CONFIG || type == VGM_RECORD_KEY;
+	       type == VGM_RECORD_CONFIG || type == VGM_RECORD_KEY;
 }
 
 static int apply(struct vgm_views *v, const struct vgm_view_entry *entry, struct vgm_err *err)

@@ -41,11 +41,11 @@ static bool id_range(struct vgm_slice digits, struct vgm_view_filter *filter)
 
 /* ---- dates ---- */
 
-static bool number_at(struct vgm_slice s, size_t from, size_t len, uint64_t min, uint64_t max,
-    uint64_t *out)
+static bool number_at(
+    struct vgm_slice s, size_t from, size_t len, uint64_t min, uint64_t max, uint64_t *out)
 {
 	return from + len <= s.len &&
-	    vgm_slice_to_u64(vgm_slice_sub(s, from, from + len), max, out) && *out >= min;
+	       vgm_slice_to_u64(vgm_slice_sub(s, from, from + len), max, out) && *out >= min;
 }
 
 static bool byte_at(struct vgm_slice s, size_t at, uint8_t c)
@@ -69,12 +69,12 @@ static bool parse_date(struct vgm_slice s, uint64_t *out_ms)
 	if (s.len && (s.data[s.len - 1] == 'Z' || s.data[s.len - 1] == 'z'))
 		s.len--;
 	bool ok = (s.len == 10 || s.len == 16 || s.len == 19) && byte_at(s, 4, '-') &&
-	    byte_at(s, 7, '-') && number_at(s, 0, 4, 1970, 9999, &year) &&
-	    number_at(s, 5, 2, 1, 12, &month) && number_at(s, 8, 2, 1, 31, &day);
+		  byte_at(s, 7, '-') && number_at(s, 0, 4, 1970, 9999, &year) &&
+		  number_at(s, 5, 2, 1, 12, &month) && number_at(s, 8, 2, 1, 31, &day);
 	if (ok && s.len > 10)
 		ok = (byte_at(s, 10, 'T') || byte_at(s, 10, 't') || byte_at(s, 10, ' ')) &&
-		    byte_at(s, 13, ':') && number_at(s, 11, 2, 0, 23, &hour) &&
-		    number_at(s, 14, 2, 0, 59, &minute);
+		     byte_at(s, 13, ':') && number_at(s, 11, 2, 0, 23, &hour) &&
+		     number_at(s, 14, 2, 0, 59, &minute);
 	if (ok && s.len > 16)
 		ok = byte_at(s, 16, ':') && number_at(s, 17, 2, 0, 60, &second);
 	if (!ok)

@@ -13,7 +13,7 @@ static const char count[] = "SELECT count(*) FROM held";
 
 static int moved(struct vgm_views *v, const struct vgm_view_move *move, struct vgm_err *err)
 {
-	static const char add[] = "INSERT INTO held VALUES(?1, ?2, ?3, ?4)";
+	static const char add[] = "INSERT OR IGNORE INTO held VALUES(?1, ?2, ?3, ?4)";
 	static const char take[] = "DELETE FROM held WHERE id = ?1";
 	bool was = move->before == VGM_VIEW_HELD, is = move->after == VGM_VIEW_HELD;
 	sqlite3_stmt *st;

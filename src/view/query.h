@@ -63,8 +63,8 @@ struct vgm_view_spot {
 	uint64_t segment, offset;
 	int state;
 };
-int vgm_view_locate(
-    struct vgm_views *, uint64_t sequence, struct vgm_view_spot *out, struct vgm_err *) VGM_MUST_USE;
+int vgm_view_locate(struct vgm_views *, uint64_t sequence, struct vgm_view_spot *out,
+    struct vgm_err *) VGM_MUST_USE;
 
 /* ---- rows: JSON objects, one a line, described in doc/views.md ---- */
 

@@ -7,13 +7,15 @@
 #include <sqlite3.h>
 
 static const char schema[] = "CREATE TABLE open(id BLOB PRIMARY KEY, seq INTEGER NOT NULL)"
-                             " STRICT, WITHOUT ROWID;";
+			     " STRICT, WITHOUT ROWID;";
 
 static const char count[] = "SELECT count(*) FROM open";
 
 static int moved(struct vgm_views *v, const struct vgm_view_move *move, struct vgm_err *err)
 {
-	static const char add[] = "INSERT INTO open VALUES(?1, ?2)";
+	/* Ids are random; were one to come twice, the first keeps it, so that no
+	 * record can ever make the views stand still. */
+	static const char add[] = "INSERT OR IGNORE INTO open VALUES(?1, ?2)";
 	static const char take[] = "DELETE FROM open WHERE id = ?1";
 	bool was = vgm_view_state_open(move->before), is = vgm_view_state_open(move->after);
 	sqlite3_stmt *st;

@@ -34,7 +34,8 @@ static json_t *json_hex(struct vgm_slice s)
 static json_t *json_time(uint64_t ms)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(64);
-	return vgm_date_rfc3339(ms * 1000, &text) < 0 ? json_null() : json_string(vgm_buf_str(&text));
+	return vgm_date_rfc3339(ms * 1000, &text) < 0 ? json_null()
+						      : json_string(vgm_buf_str(&text));
 }
 
 /* Memory is the only way in which this can fail, and then the process ends. */
@@ -152,8 +153,9 @@ static json_t *json_outcome(sqlite3_stmt *st)
 static int read_outcomes(
     struct vgm_views *v, uint64_t seq, size_t keep, json_t **out, struct vgm_err *err)
 {
-	static const char sql[] = "SELECT n, time, attempt, status, code, reply, peer, tls, reference"
-	                          " FROM outcome WHERE seq = ?1 ORDER BY at, n";
+	static const char sql[] =
+	    "SELECT n, time, attempt, status, code, reply, peer, tls, reference"
+	    " FROM outcome WHERE seq = ?1 ORDER BY at, n";
 	sqlite3_stmt *st;
 	int r = vgm_views_statement(v, sql, &st, err);
 	if (r < 0)
@@ -251,8 +253,8 @@ static int give_recipients(struct vgm_views *v, uint64_t seq, json_t *outcomes, 
 	return flush(rows, false);
 }
 
-int vgm_view_row_message(struct vgm_views *v, uint64_t sequence, bool history,
-    vgm_view_emit *emit, void *context, struct vgm_err *err)
+int vgm_view_row_message(struct vgm_views *v, uint64_t sequence, bool history, vgm_view_emit *emit,
+    void *context, struct vgm_err *err)
 {
 	VGM_CLEANUP(json_release) json_t *mail = NULL;
 	VGM_CLEANUP(json_release) json_t *outcomes = NULL;
@@ -303,8 +305,9 @@ static json_t *json_event(sqlite3_stmt *st)
 int vgm_view_row_events(struct vgm_views *v, uint64_t before, size_t limit, uint64_t *out_last,
     size_t *out_count, vgm_view_emit *emit, void *context, struct vgm_err *err)
 {
-	static const char sql[] = "SELECT seq, time, type, record, kind, who, why, detail FROM event"
-	                          " WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
+	static const char sql[] =
+	    "SELECT seq, time, type, record, kind, who, why, detail FROM event"
+	    " WHERE seq < ?1 ORDER BY seq DESC LIMIT ?2";
 	sqlite3_stmt *st;
 	size_t count = 0;
 	int r = vgm_views_statement(v, sql, &st, err), given = 0;
@@ -350,7 +353,7 @@ int vgm_view_row_counts(
     struct vgm_views *v, vgm_view_emit *emit, void *context, struct vgm_err *err)
 {
 	static const char sql[] = "SELECT m.state, count(*) FROM open o CROSS JOIN mail m"
-	                          " ON m.seq = o.seq GROUP BY m.state";
+				  " ON m.seq = o.seq GROUP BY m.state";
 	sqlite3_stmt *st;
 	int r = vgm_views_statement(v, sql, &st, err);
 	if (r < 0)

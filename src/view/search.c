@@ -7,11 +7,11 @@
 
 #include <sqlite3.h>
 
-#define SPAN 20000      /* sequences looked at in one step */
-#define FOUND_MAX 100   /* and found */
+#define SPAN 20000    /* sequences looked at in one step */
+#define FOUND_MAX 100 /* and found */
 
 struct vgm_view_search {
-	struct vgm_view_filter filter; /* slices point into the patterns below */
+	struct vgm_view_filter filter;	/* slices point into the patterns below */
 	struct vgm_buf from, to, party; /* as patterns of LIKE */
 	size_t limit, count;
 	uint64_t next; /* ALL: sequences below it are left; else: above it */
@@ -32,7 +32,7 @@ struct vgm_view_search {
 	"      WHERE r.seq = m.seq AND r.address LIKE ?7 ESCAPE '\\'))"
 
 static const char sql_all[] = "SELECT m.seq FROM mail m WHERE m.seq > ?1 AND m.seq < ?2" CONDITIONS
-                              " ORDER BY m.seq DESC LIMIT ?11";
+			      " ORDER BY m.seq DESC LIMIT ?11";
 static const char sql_queue[] =
     "SELECT m.seq FROM open o CROSS JOIN mail m ON m.seq = o.seq"
     " WHERE o.seq > ?1 AND o.seq < ?2" CONDITIONS " ORDER BY o.seq LIMIT ?11";
@@ -93,8 +93,8 @@ bool vgm_view_search_more(const struct vgm_view_search *s)
 
 /* ---- one step ---- */
 
-static void bind(sqlite3_stmt *st, const struct vgm_view_search *s, uint64_t above, uint64_t below,
-    size_t max)
+static void bind(
+    sqlite3_stmt *st, const struct vgm_view_search *s, uint64_t above, uint64_t below, size_t max)
 {
 	const struct vgm_view_filter *f = &s->filter;
 	vgm_views_bind_u64(st, 1, above);

@@ -103,7 +103,8 @@ static const char *file_system(void)
 static const char *const suffixes[] = {"", "-wal", "-shm"};
 #define NAME_BYTES 4096
 
-static int file_name(char out[NAME_BYTES], const char *path, const char *suffix, struct vgm_err *err)
+static int file_name(
+    char out[NAME_BYTES], const char *path, const char *suffix, struct vgm_err *err)
 {
 	int n = snprintf(out, NAME_BYTES, "%s%s", path, suffix);
 	if (n < 0 || n >= NAME_BYTES)
@@ -283,8 +284,8 @@ static int read_place(struct vgm_views *v, struct vgm_err *err)
 		return vgm_err_set(err, VGM_E_CORRUPT, "views: the place in the ledger is missing");
 	if (r < 0)
 		return r;
-	v->place = (struct vgm_view_place){vgm_views_column_u64(st, 0), vgm_views_column_u64(st, 1),
-	    vgm_views_column_u64(st, 2)};
+	v->place = (struct vgm_view_place){
+	    vgm_views_column_u64(st, 0), vgm_views_column_u64(st, 1), vgm_views_column_u64(st, 2)};
 	sqlite3_reset(st);
 	return 0;
 }
@@ -316,7 +317,8 @@ static int open_once(const char *path, struct vgm_views **out, bool *out_other, 
 	*out_other = r == 0 && tables && !ours;
 	if (r == 0 && !*out_other)
 		r = run_text(v,
-		    "PRAGMA synchronous=NORMAL; PRAGMA secure_delete=FAST; PRAGMA temp_store=MEMORY;"
+		    "PRAGMA synchronous=NORMAL; PRAGMA secure_delete=FAST; PRAGMA "
+		    "temp_store=MEMORY;"
 		    "PRAGMA cache_size=-2000; PRAGMA wal_autocheckpoint=1000;"
 		    "PRAGMA journal_size_limit=4194304",
 		    err);
@@ -349,8 +351,8 @@ int vgm_views_open_read(const char *path, struct vgm_views **out, struct vgm_err
 		return vgm_err_set(err, VGM_E_NOTFOUND, "views: there is no database yet");
 	int r = connect_to(path, SQLITE_OPEN_READONLY, &v, err);
 	if (r == 0)
-		r = run_text(v, "PRAGMA query_only=1; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2000",
-		    err);
+		r = run_text(v,
+		    "PRAGMA query_only=1; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2000", err);
 	if (r == 0)
 		r = read_place(v, err);
 	if (r < 0) {
@@ -453,8 +455,8 @@ int vgm_views_commit(struct vgm_views *v, struct vgm_view_place place, struct vg
 
 /* ---- the end of the window ---- */
 
-static int forget_rows(struct vgm_views *v, const char *sql, uint32_t day, size_t max,
-    struct vgm_err *err)
+static int forget_rows(
+    struct vgm_views *v, const char *sql, uint32_t day, size_t max, struct vgm_err *err)
 {
 	sqlite3_stmt *st;
 	int r = vgm_views_statement(v, sql, &st, err);
@@ -465,8 +467,7 @@ static int forget_rows(struct vgm_views *v, const char *sql, uint32_t day, size_
 	return vgm_views_run(v, st, err);
 }
 
-#define FORGOTTEN                                                                                  \
-	"(SELECT seq FROM mail WHERE day = ?1 AND state < 8 ORDER BY seq LIMIT ?2)"
+#define FORGOTTEN "(SELECT seq FROM mail WHERE day = ?1 AND state < 8 ORDER BY seq LIMIT ?2)"
 
 int vgm_views_forget(
     struct vgm_views *v, uint32_t day, size_t max, size_t *out_count, struct vgm_err *err)

@@ -82,12 +82,13 @@ static int add_mail(
 	return vgm_views_run(v, st, err);
 }
 
-static int apply_mail(
-    struct vgm_views *v, const struct vgm_view_entry *entry, struct vgm_err *err)
+static int apply_mail(struct vgm_views *v, const struct vgm_view_entry *entry, struct vgm_err *err)
 {
 	const struct vgm_msg_routing *mail = entry->mail;
-	struct vgm_view_move move = {.sequence = entry->record->sequence, .id = entry->record->id,
-	    .after = VGM_VIEW_REMOVED, .time_us = entry->record->time_us};
+	struct vgm_view_move move = {.sequence = entry->record->sequence,
+	    .id = entry->record->id,
+	    .after = VGM_VIEW_REMOVED,
+	    .time_us = entry->record->time_us};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < mail->recipients_count; i++) {
 		int state = first_state(mail, &mail->recipients[i]);
@@ -160,7 +161,7 @@ static int add_outcome(struct vgm_views *v, uint64_t seq, const struct vgm_view_
     const struct vgm_outcome *outcome, struct vgm_err *err)
 {
 	static const char sql[] = "INSERT OR IGNORE INTO outcome"
-	                          " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+				  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 	sqlite3_stmt *st;
 	int r = vgm_views_statement(v, sql, &st, err);
 	if (r < 0)
@@ -184,7 +185,7 @@ static int set_recipient(
     struct vgm_views *v, uint64_t seq, uint32_t n, int state, struct vgm_err *err)
 {
 	static const char sql[] = "UPDATE recipient SET state = ?3 WHERE seq = ?1 AND n = ?2"
-	                          " AND state >= 8 AND NOT (state = 10 AND ?3 = 9)";
+				  " AND state >= 8 AND NOT (state = 10 AND ?3 = 9)";
 	_Static_assert(VGM_VIEW_QUEUED == 8 && VGM_VIEW_DEFERRED == 9 && VGM_VIEW_HELD == 10, "");
 	sqlite3_stmt *st;
 	int r = vgm_views_statement(v, sql, &st, err);
@@ -228,8 +229,8 @@ static const struct act {
 };
 _Static_assert(VGM_VIEW_REMOVED == 4, "as the statements above have it");
 
-static int act_on(struct vgm_views *v, const struct act *act, struct vgm_view_move *move,
-    struct vgm_err *err)
+static int act_on(
+    struct vgm_views *v, const struct act *act, struct vgm_view_move *move, struct vgm_err *err)
 {
 	sqlite3_stmt *st;
 	int r = vgm_views_statement(v, act->change, &st, err);
@@ -242,8 +243,8 @@ static int act_on(struct vgm_views *v, const struct act *act, struct vgm_view_mo
 
 /* One message after another in the order of their ids: the table of open
  * messages changes on the way. */
-static int act_on_all(struct vgm_views *v, const struct act *act, struct vgm_view_move *move,
-    struct vgm_err *err)
+static int act_on_all(
+    struct vgm_views *v, const struct act *act, struct vgm_view_move *move, struct vgm_err *err)
 {
 	static const char sql[] = "SELECT id, seq FROM open WHERE id > ?1 ORDER BY id LIMIT 1";
 	uint8_t id[16] = {0};
@@ -269,8 +270,7 @@ static int act_on_all(struct vgm_views *v, const struct act *act, struct vgm_vie
 	}
 }
 
-static int apply_event(
-    struct vgm_views *v, const struct vgm_view_entry *entry, struct vgm_err *err)
+static int apply_event(struct vgm_views *v, const struct vgm_view_entry *entry, struct vgm_err *err)
 {
 	const struct vgm_msg_event_facts *event = entry->event;
 	struct vgm_view_move move = {

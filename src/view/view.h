@@ -69,8 +69,9 @@ struct vgm_view {
 	enum vgm_view_class class;
 	const char *schema;     /* CREATE statements */
 	const char *count;      /* SELECT of the number that `vgm ledger info` shows */
-	int (*apply)(struct vgm_views *, const struct vgm_view_entry *, struct vgm_err *);  /* or NULL */
-	int (*moved)(struct vgm_views *, const struct vgm_view_move *, struct vgm_err *);   /* or NULL */
+	/* Either may be NULL. */
+	int (*apply)(struct vgm_views *, const struct vgm_view_entry *, struct vgm_err *);
+	int (*moved)(struct vgm_views *, const struct vgm_view_move *, struct vgm_err *);
 };
 
 extern const struct vgm_view vgm_view_tracking, vgm_view_queue, vgm_view_quarantine,

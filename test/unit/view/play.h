@@ -45,8 +45,8 @@ static inline int play_apply(
 {
 	static const uint8_t types[] = {VGM_RECORD_MAIL, VGM_RECORD_MAIL, VGM_RECORD_NOTICE,
 	    VGM_RECORD_OUTCOME, VGM_RECORD_ACTION, VGM_RECORD_ACCESS, VGM_RECORD_MAIL};
-	struct vgm_record record = {.type = types[step->what], .day = PLAY_DAY, .sequence = sequence,
-	    .time_us = PLAY_START_US + sequence * PLAY_STEP_US, .entity = 1};
+	struct vgm_record record = {.type = types[step->what], .day = PLAY_DAY,
+	    .sequence = sequence, .time_us = PLAY_START_US + sequence * PLAY_STEP_US, .entity = 1};
 	struct vgm_recipient recipients[3] = {0};
 	struct vgm_msg_routing mail = {.instance = VGM_INSTANCE_RECEIVE, .size = 4000,
 	    .flags = step->what == HELD_MAIL ? VGM_ROUTING_HELD : 0,
@@ -55,7 +55,8 @@ static inline int play_apply(
 	    .enhanced = play_text("2.0.0"), .reply = play_text(step->reply),
 	    .peer = play_text("mx.example [192.0.2.1]:25"), .tls = play_text("TLSv1.3")};
 	struct vgm_msg_outcome_facts facts = {.at_us = record.time_us,
-	    .attempt = step->attempt ? step->attempt : 1, .outcomes = &outcome, .outcomes_count = 1};
+	    .attempt = step->attempt ? step->attempt : 1, .outcomes = &outcome,
+	    .outcomes_count = 1};
 	struct vgm_msg_event_facts event = {.kind = play_text(step->reply),
 	    .who = play_text(step->sender), .why = play_text("a test"), .detail = play_text("d")};
 	struct vgm_view_entry entry = {.record = &record, .segment = 1, .offset = sequence * 1000};
@@ -141,8 +142,8 @@ static inline struct vgm_views *play_open_read(const char *path)
 /* Every table of the file, every row, every column, in the order of its key. */
 static inline void play_dump(const char *path, struct vgm_buf *out)
 {
-	static const char *const tables[] = {"place", "mail", "recipient", "outcome", "open", "held",
-	    "event"};
+	static const char *const tables[] = {"place", "mail", "recipient", "outcome", "open",
+	    "held", "event"};
 	sqlite3 *db;
 	vgm_buf_init(out, 16u << 20);
 	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);

@@ -121,7 +121,8 @@ static void test_long_term(void **state)
 	struct vgm_view_filter f = {.source = VGM_VIEW_FROM_ALL};
 	memset(term, 'x', sizeof term);
 	assert_int_equal(vgm_view_filter_add(&f, vgm_slice(term, sizeof term)), VGM_VIEW_TERM_LONG);
-	assert_int_equal(vgm_view_filter_add(&f, vgm_slice(term, sizeof term - 1)), VGM_VIEW_TERM_OK);
+	assert_int_equal(
+	    vgm_view_filter_add(&f, vgm_slice(term, sizeof term - 1)), VGM_VIEW_TERM_OK);
 }
 
 int main(void)

@@ -270,8 +270,8 @@ static void test_reader_goes_away(void **state)
 	play_path(path);
 	v = play_open(path);
 	play_range(v, play_story, 0, PLAY_STORY_LEN, 7);
-	assert_int_equal(
-	    vgm_view_row_events(v, INT64_MAX, 10, &last, &count, refuse, &calls, &err), VGM_E_CLOSED);
+	int r = vgm_view_row_events(v, INT64_MAX, 10, &last, &count, refuse, &calls, &err);
+	assert_int_equal(r, VGM_E_CLOSED);
 	assert_int_equal(vgm_view_row_views(v, refuse, &calls, &err), VGM_E_CLOSED);
 	assert_int_equal(vgm_view_row_counts(v, refuse, &calls, &err), VGM_E_CLOSED);
 	assert_int_equal(calls, 4);
@@ -292,7 +292,8 @@ static void test_events(void **state)
 	play_path(path);
 	struct vgm_views *v = play_open(path);
 	play_range(v, play_story, 0, PLAY_STORY_LEN, 7);
-	assert_int_equal(vgm_view_row_events(v, INT64_MAX, 2, &last, &count, collect, &rows, &err), 0);
+	int r = vgm_view_row_events(v, INT64_MAX, 2, &last, &count, collect, &rows, &err);
+	assert_int_equal(r, 0);
 	assert_int_equal(count, 2);
 	assert_int_equal(last, 14);
 	assert_string_equal(text_at(json_array_get(rows.list, 0), "kind"), "remove");
