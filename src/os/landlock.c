@@ -94,9 +94,10 @@ static int restrict_self(int ruleset_fd, unsigned flags, int dir_fd, int read_fd
     struct vgm_err *err)
 {
 	int r = 0;
-	if ((flags & VGM_SANDBOX_FILES) && dir_fd >= 0)
+	bool files = flags & VGM_SANDBOX_FILES;
+	if (files && dir_fd >= 0)
 		r = allow_beneath(ruleset_fd, dir_fd, FS_READ | FS_WRITE, handled, err);
-	if (r == 0 && (flags & VGM_SANDBOX_READ_ONLY_FILES) && read_fd >= 0)
+	if (r == 0 && files && (flags & VGM_SANDBOX_READ_ONLY_FILES) && read_fd >= 0)
 		r = allow_beneath(ruleset_fd, read_fd, FS_READ, handled, err);
 	if (r == 0)
 		r = allow_proc(ruleset_fd, handled, err);

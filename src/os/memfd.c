@@ -41,7 +41,7 @@ int vgm_memfd_seal(int fd, struct vgm_err *err)
 
 int vgm_memfd_of(const char *name, struct vgm_slice bytes, int *out_fd, struct vgm_err *err)
 {
-	int fd;
+	int fd = -1;
 	int r = vgm_memfd_new(name, &fd, err);
 	if (r < 0)
 		return r;
