@@ -104,10 +104,10 @@ static int send_question(
 	return r < 0 ? vgm_cmd_fail_err(run, "control.sock", &err) : VGM_EXIT_OK;
 }
 
-static int take_row(const struct vgm_cmd_run *run, struct vgm_msg_control_row *m,
+static int take_row(const struct vgm_cmd_run *run, struct vgm_msg_control_row *m, bool as_it_comes,
     vgm_control_row *row, void *context)
 {
-	if (run->json && m->fd < 0) {
+	if (as_it_comes && m->fd < 0) {
 		fwrite(m->json.data, 1, m->json.len, stdout);
 		putchar('\n');
 		return ferror(stdout) ? VGM_EXIT_SYSTEM : VGM_EXIT_OK;
@@ -127,13 +127,14 @@ static int take_end(const struct vgm_cmd_run *run, const struct vgm_msg_control_
 	char *name = vgm_slice_dup(end->words_id), *detail = vgm_slice_dup(end->detail);
 	bool known = vgm_words_find(name, &words);
 	vgm_free(name);
-	if (known && (end->code || !run->json))
+	if (known)
 		vgm_cmd_fail(run, end->code, words, "detail", detail, NULL);
 	vgm_free(detail);
 	return end->code;
 }
 
-static int converse(const struct vgm_cmd_run *run, int fd, vgm_control_row *row, void *context)
+static int converse(const struct vgm_cmd_run *run, int fd, bool as_it_comes, vgm_control_row *row,
+    void *context)
 {
 	VGM_CLEANUP(vgm_received_release) struct vgm_received got = VGM_RECEIVED_INIT;
 	struct vgm_err err;
@@ -148,7 +149,7 @@ static int converse(const struct vgm_cmd_run *run, int fd, vgm_control_row *row,
 		if (got.type == VGM_MSG_control_end)
 			return take_end(run, got.message);
 		if (got.type == VGM_MSG_control_row)
-			status = take_row(run, got.message, row, context);
+			status = take_row(run, got.message, as_it_comes, row, context);
 	}
 	return status;
 }
@@ -165,7 +166,7 @@ int vgm_control_ask(const struct vgm_cmd_run *run, const struct vgm_control_ques
 		return not_connected(run, vgm_buf_str(&state));
 	status = send_question(run, fd, q);
 	if (status == VGM_EXIT_OK)
-		status = converse(run, fd, row, context);
+		status = converse(run, fd, run->json && !q->every_row, row, context);
 	close(fd);
 	return status;
 }

@@ -17,6 +17,7 @@ struct vgm_control_question {
 	const char *verb;
 	const char *words[64];
 	size_t count;
+	bool every_row; /* row is called for all, with --json too */
 };
 /* Adds a word; more than 64 in all, or a word of more than 400 bytes is a usage
  * error that has been said. False then. */
@@ -24,7 +25,7 @@ bool vgm_control_word(const struct vgm_cmd_run *, struct vgm_control_question *,
     VGM_MUST_USE;
 
 /* Asks and hands each row to row; with --json, rows without descriptor are
- * printed as they come, one a line, and row is not called. Says on stderr what
+ * printed as they come, one a line, and row is not called (but see every_row). Says on stderr what
  * the server says at the end. Returns the exit status: VGM_EXIT_UNREACHABLE when
  * no server listens. */
 int vgm_control_ask(const struct vgm_cmd_run *, const struct vgm_control_question *,
