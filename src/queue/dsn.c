@@ -148,7 +148,9 @@ static void add_recipient_words(struct writer *w, struct vgm_buf *text, enum vgm
 	if (reply.len == 0)
 		return;
 	TRY(w, vgm_buf_add_str(text, "    "));
-	TRY(w, vgm_words_fill(peer.len ? VGM_WORDS_dsn_reply_of : VGM_WORDS_dsn_reply_own, lang,
+	/* Our own words may stand beside the peer that did not answer. */
+	bool replied = peer.len && vgm_is_digit(reply.data[0]);
+	TRY(w, vgm_words_fill(replied ? VGM_WORDS_dsn_reply_of : VGM_WORDS_dsn_reply_own, lang,
 		   text, "peer", vgm_buf_str(&peer), "reply", vgm_buf_str(&reply), NULL));
 	TRY(w, vgm_buf_add_str(text, "\n"));
 }

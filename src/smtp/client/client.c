@@ -5,14 +5,30 @@
 
 #include "base/text.h"
 
-static const char *const state_names[] = {
-    "greeting", "ehlo", "helo", "starttls", "handshake", "ready", "mail", "rcpt", "data", "body",
-    "final", "rset", "over"};
+#define TO(state) (1u << (state))
+
+/* Which states may follow; CLIENT_OVER may follow any. */
+static const unsigned follows[] = {
+    [CLIENT_GREETING] = TO(CLIENT_EHLO),
+    [CLIENT_EHLO] = TO(CLIENT_HELO) | TO(CLIENT_STARTTLS) | TO(CLIENT_READY),
+    [CLIENT_HELO] = TO(CLIENT_READY),
+    [CLIENT_STARTTLS] = TO(CLIENT_HANDSHAKE) | TO(CLIENT_READY),
+    [CLIENT_HANDSHAKE] = TO(CLIENT_EHLO),
+    [CLIENT_READY] = TO(CLIENT_MAIL),
+    [CLIENT_MAIL] = TO(CLIENT_RCPT) | TO(CLIENT_RSET),
+    [CLIENT_RCPT] = TO(CLIENT_DATA) | TO(CLIENT_RSET),
+    [CLIENT_DATA] = TO(CLIENT_BODY) | TO(CLIENT_RSET),
+    [CLIENT_BODY] = TO(CLIENT_FINAL),
+    [CLIENT_FINAL] = TO(CLIENT_READY),
+    [CLIENT_RSET] = TO(CLIENT_READY),
+    [CLIENT_OVER] = 0,
+};
 
 /* The one place where the state changes. */
 static void set_state(struct vgm_smtp_client *c, enum vgm_smtp_client_state to)
 {
-	VGM_BUG_ON(c->state == CLIENT_OVER || to >= VGM_ARRAY_LEN(state_names));
+	VGM_BUG_ON(c->state == CLIENT_OVER);
+	VGM_BUG_ON(to != CLIENT_OVER && !(follows[c->state] & TO(to)));
 	c->state = to;
 }
 
