@@ -153,7 +153,7 @@ def test_smtplib(scene):
 def test_own_sink(scene):
     """`vgm sink`, the store that is part of the product, keeps exactly what the gateway sends."""
     port, store = free_port(), scene.directory('store')
-    process = Process([scene.vgm, 'sink', '--listen', '127.0.0.1:%d' % port, '--store', store],
+    process = Process([scene.vgm, 'sink', '--listen', '127.0.0.1:%d' % port, '--maildir', store],
         scene.path + '/sink.log')
     try:
         wait_until('vgm sink', lambda: greets(port), 15)
