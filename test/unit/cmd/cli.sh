@@ -103,6 +103,16 @@ expect 2 "" config password
 echo short | "$vgm" config password >/dev/null 2>&1
 [ $? = 2 ] && ok || wrong "a short password is taken"
 
+# check: an object a line
+expect 0 "address" check
+expect 2 "n'est pas un sujet" check nothing
+[ "$(printf '{"id":1,"text":"a@B.Example"}\n\n{"id":"x","text":"@"}\n{}\n' | "$vgm" check address | cut -c1-26)" = \
+'{"id":1,"valid":true,"mail
+{"id":"x","valid":false,"r
+{"valid":false,"reason":"a' ] && ok || wrong "check address"
+echo '{"id":' | "$vgm" check address >/dev/null 2>&1
+[ $? = 2 ] && ok || wrong "check takes what is not JSON"
+
 # a result that cannot be written is a failure
 "$vgm" config show --defaults >/dev/full 2>/dev/null
 [ $? = 5 ] && ok || wrong "writing to a full device is not noticed"
