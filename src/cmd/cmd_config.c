@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: EUPL-1.2
  * cmd/cmd_config.c — vgm config: check, show, password, man. */
+#include <errno.h>
 #include <sodium.h>
 #include <termios.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "base/secret.h"
 #include "cmd/cmd.h"
 #include "conf/conf.h"
+#include "role/master_state.h"
 
 #define DEFAULT_FILE "/etc/vaguemestre/vgm.yaml"
 #define CONF_TEXT_BYTES (16u << 20)
@@ -18,12 +20,26 @@ static const char *file_of(const struct vgm_cmd_run *run)
 
 /* ---- check ---- */
 
-static int check(const struct vgm_cmd_run *run)
+/* The files that the configuration names. */
+static int check_files(const struct vgm_cmd_run *run, const struct vgm_conf *conf)
 {
-	struct vgm_conf conf;
-	int status = vgm_cmd_load_conf(run, file_of(run), &conf);
-	if (status != VGM_EXIT_OK)
-		return status;
+	const char *const files[] = {conf->tls_certificate, conf->tls_key, conf->directory_file};
+	struct vgm_err err;
+	int fd = -1;
+	for (size_t i = 0; i < VGM_ARRAY_LEN(files); i++)
+		if (files[i][0] && access(files[i], R_OK) < 0)
+			return vgm_cmd_fail(run, VGM_EXIT_CONF, VGM_WORDS_cmd_failed, "what", files[i], "why",
+			    strerrordesc_np(errno), NULL);
+	if (vgm_master_read_people(conf, &fd, &err) < 0)
+		return vgm_cmd_fail(run, VGM_EXIT_CONF, VGM_WORDS_cmd_failed, "what",
+		    conf->directory_file, "why", err.text, NULL);
+	if (fd >= 0)
+		close(fd);
+	return VGM_EXIT_OK;
+}
+
+static void say_right(const struct vgm_cmd_run *run, const struct vgm_conf *conf)
+{
 	if (run->json) {
 		fputs("{\"file\":", stdout);
 		vgm_cmd_json_string(stdout, vgm_slice_str(file_of(run)));
@@ -31,12 +47,23 @@ static int check(const struct vgm_cmd_run *run)
 	} else {
 		vgm_cmd_say(run, stdout, VGM_WORDS_config_right, "file", file_of(run), NULL);
 		vgm_cmd_say(run, stdout,
-		    strcmp(conf.root_key, "file") == 0 ? VGM_WORDS_config_root_file
-		                                       : VGM_WORDS_config_root_passphrase,
+		    strcmp(conf->root_key, "file") == 0 ? VGM_WORDS_config_root_file
+		                                        : VGM_WORDS_config_root_passphrase,
 		    NULL);
 	}
+}
+
+static int check(const struct vgm_cmd_run *run)
+{
+	struct vgm_conf conf;
+	int status = vgm_cmd_load_conf(run, file_of(run), &conf);
+	if (status != VGM_EXIT_OK)
+		return status;
+	status = check_files(run, &conf);
+	if (status == VGM_EXIT_OK)
+		say_right(run, &conf);
 	vgm_conf_release(&conf);
-	return VGM_EXIT_OK;
+	return status;
 }
 
 /* ---- show ---- */

@@ -76,6 +76,14 @@ expect 4 "typo.yaml:3:3: there is no option" config check "$work/typo.yaml" --la
 expect 4 '"error":"cmd_said"' config check "$work/typo.yaml" --json
 expect 4 "tab.yaml:2:1:" config check "$work/tab.yaml"
 expect 4 "n'existe pas" config check "$work/none.yaml"
+printf 'directory: %s/people\n' "$work" >"$work/people.yaml"
+expect 4 "people" config check "$work/people.yaml"
+printf 'a@hopital.example\nnonsense\n' >"$work/people"
+expect 4 "2" config check "$work/people.yaml"
+printf 'a@hopital.example alias=b@hopital.example\n' >"$work/people"
+expect 0 "" config check "$work/people.yaml"
+printf 'tls: {certificate: %s/c, key: %s/k}\n' "$work" "$work" >"$work/tls.yaml"
+expect 4 "$work/c" config check "$work/tls.yaml"
 expect 4 "" config check "$work"
 expect 4 "typo.yaml:3:3" serve --config "$work/typo.yaml"
 expect 2 "" config
