@@ -10,7 +10,10 @@ static size_t utf8_sequence(struct vgm_slice s, size_t i)
 	uint8_t c = s.data[i];
 	if (c < 0x80)
 		return 1;
-	size_t n = c >= 0xC2 && c <= 0xDF ? 2 : (c & 0xF0) == 0xE0 ? 3 : c >= 0xF0 && c <= 0xF4 ? 4 : 0;
+	size_t n = c >= 0xC2 && c <= 0xDF ? 2
+	    : (c & 0xF0) == 0xE0      ? 3
+	    : c >= 0xF0 && c <= 0xF4  ? 4
+	                              : 0;
 	if (n == 0 || s.len - i < n)
 		return 0;
 	for (size_t k = 1; k < n; k++)
@@ -84,7 +87,8 @@ int vgm_base64_encode(struct vgm_slice in, struct vgm_buf *out)
 	for (size_t i = 0; r == 0 && i < in.len; i += 3) {
 		size_t left = in.len - i;
 		uint32_t v = (uint32_t)in.data[i] << 16 |
-		    (left > 1 ? (uint32_t)in.data[i + 1] << 8 : 0) | (left > 2 ? in.data[i + 2] : 0);
+		    (left > 1 ? (uint32_t)in.data[i + 1] << 8 : 0) |
+		    (left > 2 ? in.data[i + 2] : 0);
 		*p++ = (uint8_t)alphabet[v >> 18];
 		*p++ = (uint8_t)alphabet[v >> 12 & 63];
 		*p++ = left > 1 ? (uint8_t)alphabet[v >> 6 & 63] : '=';
@@ -110,8 +114,8 @@ int vgm_base64_decode(struct vgm_slice in, struct vgm_buf *out)
 	if (in.len % 4)
 		return VGM_E_INVALID;
 	for (size_t i = 0; i < in.len; i += 4) {
-		size_t pad = i + 4 < in.len ? 0
-		    : (size_t)(in.data[i + 3] == '=') + (size_t)(in.data[i + 3] == '=' && in.data[i + 2] == '=');
+		bool last = i + 4 == in.len, one = last && in.data[i + 3] == '=';
+		size_t pad = one ? in.data[i + 2] == '=' ? 2 : 1 : 0;
 		uint32_t v = 0;
 		int r = 0;
 		for (size_t k = 0; k < 4; k++) {
@@ -147,7 +151,8 @@ int vgm_text_escape(struct vgm_slice in, size_t max_bytes, struct vgm_buf *out)
 			r = vgm_buf_addf(out, "\\x%02x", c);
 			i += 1;
 		} else {
-			r = c == '\\' ? vgm_buf_add_str(out, "\\\\") : vgm_buf_add(out, s.data + i, n);
+			r = c == '\\' ? vgm_buf_add_str(out, "\\\\")
+			              : vgm_buf_add(out, s.data + i, n);
 			i += n;
 		}
 	}
@@ -162,7 +167,8 @@ int vgm_text_mask_address(struct vgm_slice address, struct vgm_buf *out)
 	if (address.len == 0)
 		return vgm_buf_add_str(out, "<>");
 	size_t first = utf8_sequence(address, 0);
-	int r = vgm_text_escape(vgm_slice_sub(address, 0, vgm_min_size(first ? first : 1, at)), 4, out);
+	size_t kept = vgm_min_size(first ? first : 1, at);
+	int r = vgm_text_escape(vgm_slice_sub(address, 0, kept), 4, out);
 	if (r == 0)
 		r = vgm_buf_add_str(out, "***");
 	if (r == 0)

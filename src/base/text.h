@@ -25,13 +25,15 @@ bool vgm_utf8_valid(struct vgm_slice s);
 /* True if every byte is below 128. */
 bool vgm_is_ascii(struct vgm_slice s);
 
-/* Lower-case hexadecimal; decode takes both cases and refuses odd lengths. */
+/* Lower-case hexadecimal; decode takes both cases and refuses what is not
+ * exactly out_len bytes (VGM_E_INVALID). */
 int vgm_hex_encode(struct vgm_slice in, struct vgm_buf *out) VGM_MUST_USE;     /* VGM_E_LIMIT */
-int vgm_hex_decode(struct vgm_slice in, uint8_t *out, size_t out_len) VGM_MUST_USE; /* VGM_E_INVALID unless exactly out_len bytes */
+int vgm_hex_decode(struct vgm_slice in, uint8_t *out, size_t out_len) VGM_MUST_USE;
 
-/* RFC 4648 base64 with padding; decode is strict: no white space, no junk. */
-int vgm_base64_encode(struct vgm_slice in, struct vgm_buf *out) VGM_MUST_USE; /* VGM_E_LIMIT */
-int vgm_base64_decode(struct vgm_slice in, struct vgm_buf *out) VGM_MUST_USE; /* VGM_E_INVALID, VGM_E_LIMIT */
+/* RFC 4648 base64 with padding; decode is strict: no white space, no junk
+ * (VGM_E_INVALID). VGM_E_LIMIT. */
+int vgm_base64_encode(struct vgm_slice in, struct vgm_buf *out) VGM_MUST_USE;
+int vgm_base64_decode(struct vgm_slice in, struct vgm_buf *out) VGM_MUST_USE;
 
 /* For logs and terminals: control bytes and invalid UTF-8 become \xNN, a
  * backslash becomes \\; at most max_bytes of input, "..." where cut. */

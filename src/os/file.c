@@ -16,7 +16,7 @@ static int temporary_name(const char *name, char out[NAME_MAX + 1], struct vgm_e
 {
 	int n = snprintf(out, NAME_MAX + 1, ".%s.new", name);
 	if (n < 0 || n > NAME_MAX || strchr(name, '/'))
-		return vgm_err_set(err, VGM_E_INVALID, "a file name that is too long or has a slash");
+		return vgm_err_set(err, VGM_E_INVALID, "a name that is too long or has a slash");
 	return 0;
 }
 
@@ -151,7 +151,9 @@ int vgm_file_preallocate(int fd, uint64_t size_bytes, struct vgm_err *err)
 	while (r < 0 && errno == EINTR);
 	if (r < 0 && errno == EOPNOTSUPP)
 		r = fill_with_zeros(fd, size_bytes);
-	return r < 0 ? vgm_err_sys(err, "taking %llu bytes of disk", (unsigned long long)size_bytes) : 0;
+	if (r < 0)
+		return vgm_err_sys(err, "taking %llu bytes of disk", (unsigned long long)size_bytes);
+	return 0;
 }
 
 int vgm_file_free_bytes(int fd, uint64_t *out_bytes, struct vgm_err *err)

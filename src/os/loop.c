@@ -79,7 +79,8 @@ static void io_ready(evutil_socket_t fd, short what, void *context)
 {
 	struct vgm_io *io = context;
 	(void)fd;
-	unsigned events = (what & EV_READ ? VGM_IO_READ : 0u) | (what & EV_WRITE ? VGM_IO_WRITE : 0u);
+	unsigned events =
+	    (what & EV_READ ? VGM_IO_READ : 0u) | (what & EV_WRITE ? VGM_IO_WRITE : 0u);
 	io->callback(io->context, events);
 }
 

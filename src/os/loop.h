@@ -27,7 +27,7 @@ void vgm_loop_on_round(struct vgm_loop *, void (*callback)(void *context), void 
 /* Watches fd, which stays the caller's. Starts wanting nothing. */
 struct vgm_io *vgm_io_new(struct vgm_loop *, int fd,
     void (*callback)(void *context, unsigned events), void *context);
-void vgm_io_want(struct vgm_io *, unsigned events); /* VGM_IO_READ | VGM_IO_WRITE, level triggered */
+void vgm_io_want(struct vgm_io *, unsigned events); /* VGM_IO_*, level triggered */
 void vgm_io_free(struct vgm_io **);
 
 /* One-shot. The name is for traces; it must outlive the timer. */

@@ -62,7 +62,8 @@ static int drop_capabilities(struct vgm_err *err)
 {
 	/* The bounding set can be emptied by one who has CAP_SETPCAP: root. */
 	for (unsigned long cap = 0; cap <= CAP_LAST_CAP; cap++)
-		if (prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0 && errno != EPERM)
+		if (prctl(PR_CAPBSET_READ, cap) == 1 && prctl(PR_CAPBSET_DROP, cap) < 0 &&
+		    errno != EPERM)
 			return vgm_err_sys(err, "dropping capability %lu", cap);
 	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0)
 		return vgm_err_sys(err, "clearing ambient capabilities");

@@ -17,7 +17,7 @@ enum vgm_sandbox_flags {
 	VGM_SANDBOX_FORK = 8,        /* clone, wait4, kill: a filter template */
 	VGM_SANDBOX_MEMFD = 16,      /* memfd_create, fcntl seals */
 	VGM_SANDBOX_UDP = 32,        /* socket + sendto for DNS (resolverd, its helper) */
-	VGM_SANDBOX_READ_ONLY_FILES = 64, /* with FILES: a second directory, read only (viewd: ledger) */
+	VGM_SANDBOX_READ_ONLY_FILES = 64, /* with FILES: a second directory (viewd: ledger) */
 	VGM_SANDBOX_SOCKETPAIR = 128,
 };
 

@@ -243,8 +243,9 @@ int vgm_seccomp_enter(unsigned flags, struct vgm_err *err)
 
 int vgm_seccomp_enter_worker(struct vgm_err *err)
 {
-	static const int over[] = {SCMP_SYS(clone), SCMP_SYS(wait4), SCMP_SYS(waitid), SCMP_SYS(kill),
-	    SCMP_SYS(socketpair), SCMP_SYS(pipe2), SCMP_SYS(prctl), SCMP_SYS(seccomp)};
+	static const int over[] = {SCMP_SYS(clone), SCMP_SYS(wait4), SCMP_SYS(waitid),
+	    SCMP_SYS(kill), SCMP_SYS(socketpair), SCMP_SYS(pipe2), SCMP_SYS(prctl),
+	    SCMP_SYS(seccomp)};
 	int r;
 	scmp_filter_ctx filter = new_filter(SCMP_ACT_ALLOW, &r);
 	for (size_t i = 0; r == 0 && i < VGM_ARRAY_LEN(over); i++)
