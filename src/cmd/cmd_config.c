@@ -50,6 +50,7 @@ static void say_right(const struct vgm_cmd_run *run, const struct vgm_conf *conf
 		    strcmp(conf->root_key, "file") == 0 ? VGM_WORDS_config_root_file
 		                                        : VGM_WORDS_config_root_passphrase,
 		    NULL);
+		vgm_cmd_say(run, stdout, VGM_WORDS_config_disk, "state", conf->state, NULL);
 	}
 }
 
