@@ -67,6 +67,7 @@ enum vgm_outcome_status {
 	VGM_OUTCOME_EXPIRED = 4,   /* tried for its whole time; made by ledgerd */
 	VGM_OUTCOME_REMOVED = 5,   /* by an administrator */
 	VGM_OUTCOME_RELAYED = 6,   /* 2xx from a hop without DSN: a "relayed" notice is due if asked */
+	VGM_OUTCOME_LATE = 7,      /* still trying; the sender is to be told; made by ledgerd */
 };
 
 enum vgm_record_type {

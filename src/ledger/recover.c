@@ -267,6 +267,9 @@ static int recover(
 		return result;
 	check_checkpoint(r);
 	set_state(r);
+	opening->last_time_us = r->scan.time_us;
+	opening->segment_start.segment = last;
+	opening->segment_tree = r->scan.header.tree;
 	if (w->fault.code < 0)
 		return 0;
 	return r->was_cut ? vgm_writer_roll(w, true, err) : take_over(r, opening, err);

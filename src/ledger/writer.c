@@ -28,7 +28,7 @@ int vgm_writer_open(int dir_fd, const struct vgm_writer_options *options, struct
 	uint64_t last = 0;
 	*w = (struct vgm_writer){.dir_fd = dir_fd, .lock_fd = -1, .fd = -1, .options = *options};
 	vgm_buf_init(&w->pending, PENDING_CEILING);
-	*opening = (struct vgm_writer_opening){0};
+	*opening = (struct vgm_writer_opening){.segment_start = {1, VGM_SEGMENT_HEADER_BYTES}};
 	int r = vgm_file_lock_at(dir_fd, VGM_LEDGER_LOCK, &w->lock_fd, err);
 	if (r == 0)
 		r = vgm_segment_last(dir_fd, &last, err);
@@ -157,7 +157,7 @@ static int make_room(
 
 static int put_record(struct vgm_writer *w, struct vgm_writer_record *in, struct vgm_err *err)
 {
-	uint8_t prefix[VGM_RECORD_PREFIX_BYTES], leaf[32], length[8];
+	uint8_t prefix[VGM_RECORD_PREFIX_BYTES], length[8];
 	fill_in(w, in);
 	vgm_record_encode(&in->record, prefix);
 	int r = gather(w, vgm_slice(prefix, sizeof prefix), err);
@@ -167,13 +167,13 @@ static int put_record(struct vgm_writer *w, struct vgm_writer_record *in, struct
 		r = flush(w, VGM_SLICE_NONE, err);
 	if (r < 0)
 		return r;
-	vgm_record_leaf(prefix, leaf);
+	vgm_record_leaf(prefix, in->leaf);
 	vgm_put_be(length, vgm_record_bytes(&in->record), 8);
 	if (w->count++ == 0)
 		vgm_hash_begin(&w->batch_hash);
 	vgm_hash_add(&w->batch_hash, vgm_slice(length, sizeof length));
-	vgm_hash_add(&w->batch_hash, vgm_slice(leaf, sizeof leaf));
-	vgm_merkle_add(&w->tree, leaf);
+	vgm_hash_add(&w->batch_hash, vgm_slice(in->leaf, sizeof in->leaf));
+	vgm_merkle_add(&w->tree, in->leaf);
 	return 0;
 }
 

@@ -27,6 +27,9 @@ struct vgm_writer_options {
 struct vgm_writer_opening {
 	uint64_t adopted_batches; /* whole, but not known to have been synced: they are now */
 	bool unfinished;          /* a batch that was never whole was dropped */
+	uint64_t last_time_us;    /* ledger time of the last batch; 0 in a new ledger */
+	struct vgm_ledger_place segment_start; /* of the segment at hand, and ... */
+	struct vgm_merkle segment_tree;        /* ... the tree before it */
 };
 
 /* ---- life cycle ---- */
@@ -51,6 +54,7 @@ struct vgm_writer_record {
 	struct vgm_record record;
 	struct vgm_slice part[VGM_PART_COUNT]; /* as stored; empty = no such part */
 	bool may_use_reserve;
+	uint8_t leaf[32]; /* out: its hash in the tree */
 };
 
 /* Copies the parts (at once or by the next frame) and fills the record's
