@@ -152,7 +152,7 @@ int vgm_file_preallocate(int fd, uint64_t size_bytes, struct vgm_err *err)
 	if (r < 0 && errno == EOPNOTSUPP)
 		r = fill_with_zeros(fd, size_bytes);
 	if (r < 0)
-		return vgm_err_sys(err, "taking %llu bytes of disk", (unsigned long long)size_bytes);
+		return vgm_err_sys(err, "taking %ju bytes of disk", (uintmax_t)size_bytes);
 	return 0;
 }
 

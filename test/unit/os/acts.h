@@ -325,24 +325,6 @@ static const struct act acts[] = {
     {"ftruncate", act_truncate_fd, VGM_SANDBOX_MEMFD | VGM_SANDBOX_FILES, 0, KILLED, false, false},
 };
 
-/* What must become of an act under these flags, on this kernel and build. */
-static enum fate expected_fate(const struct act *act, unsigned flags)
-{
-	if (act->everywhere || (act->any_of & flags) ||
-	    (act->all_of && (act->all_of & flags) == act->all_of))
-		return GOES;
-	/* Names are cut off by Landlock, or the call itself is. */
-	bool unlinks = act->attempt == act_unlink_readable || act->attempt == act_unlink_other;
-#ifdef VGM_SANITIZED
-	if (act->attempt == act_exec_any || act->attempt == act_exec_fd)
-		return DENIED;
-	return act->otherwise;
-#else
-	return unlinks && !(flags & VGM_SANDBOX_FILES) ? KILLED : act->otherwise;
-#endif
-	(void)unlinks;
-}
-
 /* Acts whose fate hangs on Landlock cannot be judged without it. */
 static bool can_be_judged(const struct act *act, unsigned flags)
 {
