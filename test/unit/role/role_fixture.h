@@ -13,6 +13,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ static inline struct role_process role_fork(const struct vgm_role *role)
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (fds[1] != 3 && dup2(fds[1], 3) < 0)
 			_exit(9);
 		/* As after exec: nothing of the parent's is open. */
