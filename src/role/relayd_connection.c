@@ -592,6 +592,7 @@ static void go_on(struct relayd_connection *c)
 	no_longer_opening(c);
 	d->caps_known = true;
 	d->caps = (uint8_t)vgm_smtp_client_caps(c->client);
+	relayd_mark_dirty(d);
 	while (pool && d->line_first && c->messages < conf_of(c)->reuse_messages &&
 	       !relayd_of(c)->run->stopping) {
 		struct relayd_job *j = d->line_first;
@@ -602,7 +603,6 @@ static void go_on(struct relayd_connection *c)
 		if (prepare(c))
 			return;
 	}
-	relayd_mark_dirty(d);
 	if (c->messages >= conf_of(c)->reuse_messages || conf_of(c)->reuse_timeout == 0 ||
 	    relayd_of(c)->run->stopping)
 		relayd_connection_end(c);

@@ -5,8 +5,8 @@
 #include "role/relayd_parts.h"
 
 #include "base/clock.h"
+#include "net/dns.h"
 
-#include <arpa/nameser.h>
 #include <stdio.h>
 
 #define KNOWN_MIN_MS 10000u
@@ -87,8 +87,8 @@ static bool set_host(struct relayd_host *h, struct vgm_slice name, uint16_t port
 {
 	if (name.len == 0 || name.len >= sizeof(h->name))
 		return false;
+	*h = (struct relayd_host){.port = port};
 	(void)snprintf(h->name, sizeof(h->name), "%.*s", VGM_SLICE_ARG(name));
-	h->port = port;
 	return true;
 }
 
@@ -159,7 +159,9 @@ static void ask_addresses(struct relayd_destination *d)
 	for (size_t i = 0; i < d->hosts_count; i++) {
 		struct relayd_host *h = &d->hosts[i];
 
-		if (!is_address(h) && (!ask(d, h->name, ns_t_a, i) || !ask(d, h->name, ns_t_aaaa, i)))
+		if (is_address(h) || !vgm_dns_name_valid(vgm_slice_str(h->name)))
+			continue;
+		if (!ask(d, h->name, VGM_DNS_A, i) || !ask(d, h->name, VGM_DNS_AAAA, i))
 			h->temporary = true;
 	}
 	if (d->queries == 0)
@@ -189,9 +191,9 @@ static bool begin_mx(struct relayd_destination *d, struct vgm_slice domain)
 		give_up(d, VGM_OUTCOME_FAILED, "5.1.2", VGM_WORDS_relay_no_domain);
 		return true;
 	}
-	if (!literal.len)
-		return ask(d, d->hosts[0].name, ns_t_mx, 0);
-	if (is_address(&d->hosts[0]))
+	if (!literal.len && vgm_dns_name_valid(domain))
+		return ask(d, d->hosts[0].name, VGM_DNS_MX, 0);
+	if (literal.len && is_address(&d->hosts[0]))
 		conclude(d);
 	else
 		give_up(d, VGM_OUTCOME_FAILED, "5.1.2", VGM_WORDS_relay_no_domain);
@@ -290,7 +292,7 @@ static void on_address(
 {
 	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 	struct relayd_host *h = &d->hosts[q->host];
-	size_t len = q->type == ns_t_a ? 4 : 16;
+	size_t len = q->type == VGM_DNS_A ? 4 : 16;
 
 	if (m->status == VGM_DNS_TEMPORARY || m->status == VGM_DNS_BOGUS)
 		h->temporary = true;
@@ -315,7 +317,7 @@ static void answer(struct relayd_query **at, const struct vgm_msg_resolved *m)
 
 	*at = q->next;
 	d->queries--;
-	if (q->type == ns_t_mx)
+	if (q->type == VGM_DNS_MX)
 		on_mx(d, m);
 	else
 		on_address(d, q, m);
