@@ -65,7 +65,8 @@ void vgm_rows_age(enum vgm_lang lang, const char *time, uint64_t now_us, char ou
 	static const struct {
 		uint64_t seconds;
 		const char *names[2];
-	} units[] = {{86400, {"j", "d"}}, {3600, {"h", "h"}}, {60, {"min", "min"}}, {1, {"s", "s"}}};
+	} units[] = {
+	    {86400, {"j", "d"}}, {3600, {"h", "h"}}, {60, {"min", "min"}}, {1, {"s", "s"}}};
 	struct tm tm = {.tm_year = 0};
 	out[0] = 0;
 	if (!time || !strptime(time, "%Y-%m-%dT%H:%M:%S", &tm))

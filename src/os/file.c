@@ -164,3 +164,12 @@ int vgm_file_free_bytes(int fd, uint64_t *out_bytes, struct vgm_err *err)
 	*out_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
 	return 0;
 }
+
+int vgm_file_take_name_at(int dir_fd, const char *from, const char *to, struct vgm_err *err)
+{
+	if (renameat(dir_fd, from, dir_fd, to) == 0)
+		return 0;
+	if (errno == ENOENT)
+		return vgm_err_set(err, VGM_E_NOTFOUND, "there is no %s", from);
+	return vgm_err_sys(err, "renaming %s to %s", from, to);
+}

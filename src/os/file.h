@@ -19,6 +19,11 @@
 int vgm_file_replace_at(int dir_fd, const char *name, struct vgm_slice content, unsigned mode,
     struct vgm_err *) VGM_MUST_USE;
 
+/* One file takes the name, and the place, of another. Not durable: for what can
+ * be made again (views). dir_fd may be AT_FDCWD. VGM_E_NOTFOUND, VGM_E_IO. */
+int vgm_file_take_name_at(int dir_fd, const char *from, const char *to, struct vgm_err *)
+    VGM_MUST_USE;
+
 /* Appends the whole regular file to out. VGM_E_NOTFOUND; VGM_E_LIMIT when it is
  * larger than out's ceiling allows; VGM_E_INVALID when it is no regular file;
  * VGM_E_IO. */

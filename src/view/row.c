@@ -54,15 +54,18 @@ static json_t *json_count(sqlite3_stmt *st, int column)
 	return json_integer(sqlite3_column_int64(st, column));
 }
 
+static int add_bytes(const char *bytes, size_t len, void *context)
+{
+	return vgm_buf_add(context, bytes, len);
+}
+
 /* Takes the object. */
 static int give(json_t *object, vgm_view_emit *emit, void *context)
 {
-	char *text = json_dumps(object, JSON_COMPACT);
-	VGM_BUG_ON(!text || strlen(text) > VGM_VIEW_ROW_BYTES);
-	int r = emit(context, text);
-	free(text); /* jansson's own memory */
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(VGM_VIEW_ROW_BYTES);
+	VGM_BUG_ON(json_dump_callback(object, add_bytes, &text, JSON_COMPACT) < 0);
 	json_decref(object);
-	return r;
+	return emit(context, vgm_buf_str(&text));
 }
 
 static void json_release(json_t **j)

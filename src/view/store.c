@@ -9,6 +9,7 @@
 #include "view/store.h"
 
 #include "base/clock.h"
+#include "os/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -130,9 +131,7 @@ int vgm_views_replace(const char *path, const char *by, struct vgm_err *err)
 	/* A closed store has no WAL: what is left of the old one's must not meet
 	 * the new file. A crash in between leaves no store, which is made anew. */
 	int r = vgm_views_drop(path, err);
-	if (r == 0 && rename(by, path) < 0)
-		r = vgm_err_sys(err, "views: renaming the new file");
-	return r;
+	return r < 0 ? r : vgm_file_take_name_at(AT_FDCWD, by, path, err);
 }
 
 /* ---- statements ---- */

@@ -150,6 +150,23 @@ static void test_replace_fails_midway(void **state)
 	remove_all();
 }
 
+static void test_take_name(void **state)
+{
+	(void)state;
+	struct vgm_err err;
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf got = VGM_BUF_INIT(100);
+	assert_int_equal(vgm_file_take_name_at(dir, "new", "old", &err), VGM_E_NOTFOUND);
+	assert_int_equal(vgm_file_replace_at(dir, "new", VGM_SLICE_LIT("new"), 0600, &err), 0);
+	assert_int_equal(vgm_file_take_name_at(dir, "new", "old", &err), 0); /* nobody had it */
+	assert_int_equal(vgm_file_replace_at(dir, "new", VGM_SLICE_LIT("newer"), 0600, &err), 0);
+	assert_int_equal(vgm_file_take_name_at(dir, "new", "old", &err), 0);
+	assert_int_equal(vgm_file_read_at(dir, "old", &got, &err), 0);
+	assert_string_equal(vgm_buf_str(&got), "newer");
+	assert_int_equal(vgm_file_take_name_at(dir, "old", "no/where", &err), VGM_E_NOTFOUND);
+	assert_int_equal(count_names(), 1);
+	remove_all();
+}
+
 static void test_read(void **state)
 {
 	(void)state;
@@ -255,6 +272,7 @@ int main(void)
 	    cmocka_unit_test(test_leftovers),
 	    cmocka_unit_test(test_replace_refused),
 	    cmocka_unit_test(test_replace_fails_midway),
+	    cmocka_unit_test(test_take_name),
 	    cmocka_unit_test(test_read),
 	    cmocka_unit_test(test_lock),
 	    cmocka_unit_test(test_lock_dies_with_its_process),
