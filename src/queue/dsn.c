@@ -30,8 +30,8 @@ static const struct action {
 	const char *status; /* where the outcome has none */
 	enum vgm_words_id subject, intro, meaning;
 } actions[] = {
-    [VGM_DSN_FAILED] = {"failed", "5.0.0", VGM_WORDS_dsn_subject_failed,
-	VGM_WORDS_dsn_intro_failed, VGM_WORDS_dsn_meaning_failed},
+    [VGM_DSN_FAILED] = {"failed", "5.0.0", VGM_WORDS_dsn_subject_failed, VGM_WORDS_dsn_intro_failed,
+	VGM_WORDS_dsn_meaning_failed},
     [VGM_DSN_DELAYED] = {"delayed", "4.0.0", VGM_WORDS_dsn_subject_delayed,
 	VGM_WORDS_dsn_intro_delayed, VGM_WORDS_dsn_meaning_delayed},
     [VGM_DSN_RELAYED] = {"relayed", "2.0.0", VGM_WORDS_dsn_subject_relayed,
@@ -54,6 +54,7 @@ struct writer {
 	struct vgm_buf *out;
 	int failed;
 	char boundary[48];
+	const char *postmaster;
 };
 
 static void put(struct writer *w, const char *text)
@@ -106,7 +107,7 @@ static void put_header(struct writer *w)
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf subject = VGM_BUF_INIT(1000);
 
 	put(w, "From: MAILER-DAEMON <");
-	TRY(w, vgm_dsn_add_text(w->out, vgm_slice_str(w->dsn->postmaster), 320));
+	TRY(w, vgm_dsn_add_text(w->out, vgm_slice_str(w->postmaster), 320));
 	put(w, ">\r\nTo: ");
 	TRY(w, vgm_dsn_add_mailbox(w->out, w->dsn->sender));
 	put(w, "\r\nSubject: ");
@@ -145,13 +146,16 @@ static void add_recipient_words(struct writer *w, struct vgm_buf *text, enum vgm
 	TRY(w, vgm_text_escape(o->peer, 300, &peer));
 	TRY(w, vgm_text_escape(o->reply, 512, &reply));
 	TRY(w, vgm_buf_addf(text, "  %s\n", vgm_buf_str(&address)));
-	if (reply.len == 0)
+	bool expired = o->status == VGM_OUTCOME_EXPIRED;
+	if (reply.len == 0 && !expired)
 		return;
-	TRY(w, vgm_buf_add_str(text, "    "));
 	/* Our own words may stand beside the peer that did not answer. */
-	bool replied = peer.len && vgm_is_digit(reply.data[0]);
-	TRY(w, vgm_words_fill(replied ? VGM_WORDS_dsn_reply_of : VGM_WORDS_dsn_reply_own, lang,
-		   text, "peer", vgm_buf_str(&peer), "reply", vgm_buf_str(&reply), NULL));
+	enum vgm_words_id id = reply.len == 0				 ? VGM_WORDS_dsn_expired
+			       : peer.len && vgm_is_digit(reply.data[0]) ? VGM_WORDS_dsn_reply_of
+									 : VGM_WORDS_dsn_reply_own;
+	TRY(w, vgm_buf_add_str(text, "    "));
+	TRY(w, vgm_words_fill(
+		   id, lang, text, "peer", vgm_buf_str(&peer), "reply", vgm_buf_str(&reply), NULL));
 	TRY(w, vgm_buf_add_str(text, "\n"));
 }
 
@@ -163,8 +167,7 @@ static void add_words(struct writer *w, struct vgm_buf *text, enum vgm_lang lang
 
 	TRY(w, vgm_date_rfc5322(d->received_us, &date));
 	TRY(w, vgm_hex_encode(vgm_slice(d->record, sizeof(d->record)), &reference));
-	TRY(w, vgm_words_fill(
-		   w->action->intro, lang, text, "date", vgm_buf_str(&date), NULL));
+	TRY(w, vgm_words_fill(w->action->intro, lang, text, "date", vgm_buf_str(&date), NULL));
 	TRY(w, vgm_buf_add_str(text, "\n\n"));
 	for (size_t i = 0; i < d->recipients_count; i++)
 		add_recipient_words(w, text, lang, &d->recipients[i], &d->outcomes[i]);
@@ -172,7 +175,7 @@ static void add_words(struct writer *w, struct vgm_buf *text, enum vgm_lang lang
 	TRY(w, vgm_words_fill(w->action->meaning, lang, text, NULL));
 	TRY(w, vgm_buf_add_str(text, "\n"));
 	TRY(w, vgm_words_fill(d->phone[0] ? VGM_WORDS_dsn_contact_phone : VGM_WORDS_dsn_contact,
-		   lang, text, "phone", d->phone, "postmaster", d->postmaster, NULL));
+		   lang, text, "phone", d->phone, "postmaster", w->postmaster, NULL));
 	TRY(w, vgm_buf_add_str(text, "\n"));
 	TRY(w, vgm_words_fill(VGM_WORDS_dsn_reference, lang, text, "reference",
 		   vgm_buf_str(&reference), NULL));
@@ -270,11 +273,17 @@ int vgm_dsn_compose(const struct vgm_dsn *d, struct vgm_buf *out, struct vgm_err
 	VGM_BUG_ON(d->action < VGM_DSN_FAILED || d->action > VGM_DSN_DELIVERED);
 	struct writer w = {.dsn = d, .action = &actions[d->action], .out = out};
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf hex = VGM_BUF_INIT(64);
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf postmaster = VGM_BUF_INIT(512);
 	size_t before = out->len;
 
 	TRY(&w, vgm_buf_add_str(&hex, "=_vgm_"));
 	TRY(&w, vgm_hex_encode(vgm_slice(d->id, sizeof(d->id)), &hex));
 	memcpy(w.boundary, vgm_buf_str(&hex), hex.len + 1);
+	w.postmaster = d->postmaster;
+	if (!d->postmaster[0]) {
+		TRY(&w, vgm_buf_addf(&postmaster, "postmaster@%s", d->hostname));
+		w.postmaster = vgm_buf_str(&postmaster);
+	}
 	put_header(&w);
 	put_words(&w);
 	put_fields(&w);

@@ -17,23 +17,23 @@
 #include "words/words.h"
 
 #define VGM_DSN_HEADER_MAX 16384 /* bytes of the original's header that are returned */
-#define VGM_DSN_MAX 2097152      /* a buffer of this ceiling is large enough */
+#define VGM_DSN_MAX 2097152	 /* a buffer of this ceiling is large enough */
 
 struct vgm_dsn {
 	enum vgm_dsn_action action;
-	enum vgm_lang language;  /* of the site: stands first */
-	const char *hostname;    /* ours */
-	const char *postmaster;  /* address that the notice comes from */
-	const char *phone;       /* "" = none */
-	uint8_t id[16];          /* of the notice: makes its Message-ID and boundary */
-	uint8_t record[16];      /* of the original: the reference that `vgm track` finds */
+	enum vgm_lang language;	 /* of the site: stands first */
+	const char *hostname;	 /* ours */
+	const char *postmaster;	 /* address that the notice comes from; "" = at hostname */
+	const char *phone;	 /* "" = none */
+	uint8_t id[16];		 /* of the notice: makes its Message-ID and boundary */
+	uint8_t record[16];	 /* of the original: the reference that `vgm track` finds */
 	struct vgm_slice sender; /* of the original: whom we write to; not empty */
-	struct vgm_slice envid;  /* RFC 3461 ENVID, xtext undone; or empty */
-	uint64_t received_us;    /* the original, wall clock */
+	struct vgm_slice envid;	 /* RFC 3461 ENVID, xtext undone; or empty */
+	uint64_t received_us;	 /* the original, wall clock */
 	uint64_t now_us;
-	uint64_t retry_until_us; /* delayed: 0 = not known */
+	uint64_t retry_until_us;		/* delayed: 0 = not known */
 	const struct vgm_recipient *recipients; /* address, orcpt */
-	const struct vgm_outcome *outcomes;     /* of each recipient, in the same order */
+	const struct vgm_outcome *outcomes;	/* of each recipient, in the same order */
 	size_t recipients_count;
 	struct vgm_slice original; /* the original from its first byte: header, and perhaps more */
 };

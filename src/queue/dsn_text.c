@@ -119,8 +119,8 @@ static int add_quoted_line(struct vgm_buf *out, struct vgm_slice line)
 	for (size_t i = 0; i < line.len; i++) {
 		uint8_t c = line.data[i];
 		bool last = i + 1 == line.len;
-		bool plain = (c > ' ' && c <= '~' && c != '=') ||
-			     ((c == ' ' || c == '\t') && !last);
+		bool plain =
+		    (c > ' ' && c <= '~' && c != '=') || ((c == ' ' || c == '\t') && !last);
 		size_t width = plain ? 1 : 3;
 
 		if (column + width > 75) {

@@ -8,9 +8,9 @@
 #include "base/base.h"
 
 struct vgm_heap_node {
-	uint64_t key;   /* read only for the caller */
+	uint64_t key;	/* read only for the caller */
 	uint64_t order; /* among equal keys */
-	uint32_t slot;  /* 1-based place in the heap; 0 = in none */
+	uint32_t slot;	/* 1-based place in the heap; 0 = in none */
 };
 
 struct vgm_heap {

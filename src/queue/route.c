@@ -44,8 +44,8 @@ static const struct vgm_conf_route *row_named(const struct vgm_conf *conf, struc
 	return NULL;
 }
 
-int vgm_route_find(const struct vgm_conf *conf, struct vgm_slice key, struct vgm_route *out,
-    struct vgm_err *err)
+int vgm_route_find(
+    const struct vgm_conf *conf, struct vgm_slice key, struct vgm_route *out, struct vgm_err *err)
 {
 	struct vgm_slice route = VGM_SLICE_LIT("route:"), mx = VGM_SLICE_LIT("mx:");
 	struct vgm_route r = {.connections = VGM_ROUTE_CONNECTIONS};
@@ -53,8 +53,8 @@ int vgm_route_find(const struct vgm_conf *conf, struct vgm_slice key, struct vgm
 	if (vgm_slice_starts_nocase(key, route)) {
 		r.row = row_named(conf, vgm_slice_from(key, route.len));
 		if (!r.row)
-			return vgm_err_set(err, VGM_E_NOTFOUND,
-			    "the configuration has no route of this name");
+			return vgm_err_set(
+			    err, VGM_E_NOTFOUND, "the configuration has no route of this name");
 	} else if (vgm_slice_starts_nocase(key, mx) && key.len > mx.len) {
 		r.mx_domain = vgm_slice_from(key, mx.len);
 		r.row = row_for_mx(conf, r.mx_domain);

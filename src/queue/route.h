@@ -10,13 +10,13 @@
 #include "ipc/message.h"
 
 #define VGM_ROUTE_CONNECTIONS 20 /* of a route without a row */
-#define VGM_ROUTE_HOSTS_MAX 20   /* tried for one delivery; the others are left out */
+#define VGM_ROUTE_HOSTS_MAX 20	 /* tried for one delivery; the others are left out */
 #define VGM_ROUTE_MX_PORT 25
 
 struct vgm_route {
 	const struct vgm_conf_route *row; /* NULL: none matches */
-	struct vgm_slice mx_domain;       /* not empty: the hosts are this domain's MX */
-	enum vgm_tls_need tls;            /* the least that the row asks for */
+	struct vgm_slice mx_domain;	  /* not empty: the hosts are this domain's MX */
+	enum vgm_tls_need tls;		  /* the least that the row asks for */
 	size_t connections;
 };
 
@@ -34,8 +34,8 @@ int vgm_route_find(const struct vgm_conf *, struct vgm_slice key, struct vgm_rou
     struct vgm_err *) VGM_MUST_USE;
 
 /* "host:25" or "mx". VGM_E_INVALID. */
-int vgm_route_host_parse(struct vgm_slice text, struct vgm_route_host *out, struct vgm_err *)
-    VGM_MUST_USE;
+int vgm_route_host_parse(
+    struct vgm_slice text, struct vgm_route_host *out, struct vgm_err *) VGM_MUST_USE;
 
 /* Connections at one time, for ledgerd's schedule: limits.connections with a
  * const struct vgm_conf * as context. */
@@ -43,9 +43,9 @@ size_t vgm_route_connections(void *context, struct vgm_slice key);
 
 enum vgm_mx_verdict {
 	VGM_MX_HOSTS = 0,
-	VGM_MX_NULL,     /* the domain takes no mail (RFC 7505) */
+	VGM_MX_NULL,	  /* the domain takes no mail (RFC 7505) */
 	VGM_MX_OURSELVES, /* the best host is this one: mail for it would loop */
-	VGM_MX_NONE,     /* no usable name among the answers */
+	VGM_MX_NONE,	  /* no usable name among the answers */
 };
 
 /* Host names of an MX answer (not empty) in the order to try them: by

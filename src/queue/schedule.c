@@ -16,8 +16,7 @@ static uint64_t expires_at(const struct vgm_schedule *s, const struct vgm_schedu
 {
 	const struct vgm_schedule_entry *e = g->entry;
 
-	return vgm_schedule_plus(
-	    e->accepted_ms, e->expire_ms ? e->expire_ms : s->limits.expire_ms);
+	return vgm_schedule_plus(e->accepted_ms, e->expire_ms ? e->expire_ms : s->limits.expire_ms);
 }
 
 static uint64_t warns_at(const struct vgm_schedule *s, const struct vgm_schedule_group *g)
@@ -420,8 +419,8 @@ static bool act(struct vgm_schedule *s, enum vgm_schedule_act what, struct vgm_s
 	return false;
 }
 
-uint32_t vgm_schedule_act(struct vgm_schedule *s, enum vgm_schedule_act what, const uint8_t *record,
-    uint64_t now_ms)
+uint32_t vgm_schedule_act(
+    struct vgm_schedule *s, enum vgm_schedule_act what, const uint8_t *record, uint64_t now_ms)
 {
 	uint32_t count = 0;
 

@@ -21,7 +21,7 @@ struct vgm_schedule_limits {
 	size_t retry_count;
 	uint64_t expire_ms;
 	uint64_t warn_ms;
-	size_t in_flight;         /* all routes together */
+	size_t in_flight; /* all routes together */
 	/* connections of a route by name; called when a route is first seen */
 	size_t (*connections)(void *context, struct vgm_slice route);
 	void *context;
@@ -30,11 +30,11 @@ struct vgm_schedule_limits {
 /* What a message is to the schedule. Strings are copied. */
 struct vgm_schedule_message {
 	uint8_t record[16];
-	uint64_t segment, offset;  /* where its record is */
-	uint64_t accepted_ms;      /* running time of acceptance; may be before this process started */
-	uint64_t expire_ms;        /* 0: the limits' own */
+	uint64_t segment, offset; /* where its record is */
+	uint64_t accepted_ms; /* running time of acceptance; may be before this process started */
+	uint64_t expire_ms;   /* 0: the limits' own */
 	bool held;
-	bool warned;               /* the sender has been told that it is late */
+	bool warned;				/* the sender has been told that it is late */
 	const struct vgm_recipient *recipients; /* index = place; route "hold"/"refuse" never due */
 	size_t recipients_count;
 };
@@ -54,7 +54,7 @@ enum vgm_schedule_due {
 	VGM_DUE_NOTHING = 0,
 	VGM_DUE_DELIVERY, /* hand it out; it is in flight until vgm_schedule_done */
 	VGM_DUE_EXPIRED,  /* its recipients are taken off; the caller writes EXPIRED outcomes */
-	VGM_DUE_LATE,     /* warn the sender; the recipients stay queued */
+	VGM_DUE_LATE,	  /* warn the sender; the recipients stay queued */
 };
 
 struct vgm_schedule *vgm_schedule_new(const struct vgm_schedule_limits *);
@@ -97,8 +97,8 @@ uint64_t vgm_schedule_wake(const struct vgm_schedule *, uint64_t now_ms);
  * FLUSH ends waits and pauses; held ones stay. The time that a message was held
  * does not count for expiry. REMOVE ends a delivery in flight for the schedule
  * only. */
-uint32_t vgm_schedule_act(struct vgm_schedule *, enum vgm_schedule_act, const uint8_t *record,
-    uint64_t now_ms);
+uint32_t vgm_schedule_act(
+    struct vgm_schedule *, enum vgm_schedule_act, const uint8_t *record, uint64_t now_ms);
 
 size_t vgm_schedule_count(const struct vgm_schedule *); /* messages */
 /* Calls each for every message still queued, in order of arrival: for snapshots.

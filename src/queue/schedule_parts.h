@@ -33,13 +33,13 @@ struct vgm_schedule_route {
 	struct vgm_schedule_route *ring_prev, *ring_next; /* routes that can deliver now */
 	struct vgm_schedule_group *ready_first, *ready_last;
 	struct vgm_heap_node pause; /* in schedule->pauses while nobody answers there */
-	size_t groups;              /* that name this route */
+	size_t groups;		    /* that name this route */
 	size_t in_flight;
-	size_t connections;         /* the configured most */
-	size_t window;              /* the present most: slow start */
-	uint32_t outages;           /* pauses in a row */
+	size_t connections; /* the configured most */
+	size_t window;	    /* the present most: slow start */
+	uint32_t outages;   /* pauses in a row */
 	bool in_ring;
-	bool never;                 /* "hold", "refuse" */
+	bool never; /* "hold", "refuse" */
 	uint16_t name_len;
 	uint8_t name[];
 };
@@ -53,7 +53,7 @@ struct vgm_schedule_group {
 	struct vgm_schedule_group *ready_prev, *ready_next;
 	uint64_t due_ms;
 	uint32_t *indexes; /* of those not taken off, ascending */
-	uint32_t slot;     /* of schedule->flights while FLYING */
+	uint32_t slot;	   /* of schedule->flights while FLYING */
 	uint8_t count;
 	uint8_t state; /* enum vgm_schedule_state */
 	bool warned;
@@ -82,7 +82,7 @@ struct vgm_schedule_entry {
 };
 
 struct vgm_schedule_flight {
-	uint64_t delivery; /* 0 = free slot */
+	uint64_t delivery;		  /* 0 = free slot */
 	struct vgm_schedule_group *group; /* NULL: its message has gone meanwhile */
 	struct vgm_schedule_route *route;
 	uint32_t next_free; /* slot + 1; 0 = the last */

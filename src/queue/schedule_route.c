@@ -149,8 +149,8 @@ void vgm_schedule_route_down(struct vgm_schedule *s, struct vgm_schedule_route *
 		return;
 	r->outages++;
 	r->window = 1;
-	vgm_heap_set(&s->pauses, &r->pause,
-	    vgm_schedule_plus(now_ms, vgm_schedule_backoff(s, r->outages)));
+	vgm_heap_set(
+	    &s->pauses, &r->pause, vgm_schedule_plus(now_ms, vgm_schedule_backoff(s, r->outages)));
 	vgm_schedule_route_settle(s, r);
 }
 
@@ -169,8 +169,7 @@ void vgm_schedule_route_limits(struct vgm_schedule *s)
 			bool full = r->window == r->connections;
 
 			r->connections = connections(s, name_of(r));
-			r->window = full ? r->connections
-					 : vgm_min_size(r->window, r->connections);
+			r->window = full ? r->connections : vgm_min_size(r->window, r->connections);
 			vgm_schedule_route_settle(s, r);
 		}
 	}

@@ -70,10 +70,10 @@ static uint32_t plan_groups(struct vgm_schedule *s, const struct vgm_schedule_me
 
 static struct vgm_schedule_entry *allocate(uint32_t groups, uint32_t places)
 {
-	size_t head = sizeof(struct vgm_schedule_entry) +
-		      groups * sizeof(struct vgm_schedule_group);
-	struct vgm_schedule_entry *e = vgm_alloc(
-	    head + places * (sizeof(struct vgm_schedule_place) + sizeof(uint32_t)));
+	size_t head =
+	    sizeof(struct vgm_schedule_entry) + groups * sizeof(struct vgm_schedule_group);
+	struct vgm_schedule_entry *e =
+	    vgm_alloc(head + places * (sizeof(struct vgm_schedule_place) + sizeof(uint32_t)));
 
 	e->places = (struct vgm_schedule_place *)((uint8_t *)e + head);
 	e->places_count = e->left = places;
@@ -159,8 +159,7 @@ void vgm_schedule_flight_open(struct vgm_schedule *s, struct vgm_schedule_group 
 		s->flights_count = old ? 2 * old : 32;
 		s->flights = vgm_realloc(s->flights, s->flights_count * sizeof(*s->flights));
 		for (size_t i = s->flights_count; i > old; i--) {
-			s->flights[i - 1] =
-			    (struct vgm_schedule_flight){.next_free = s->free_slot};
+			s->flights[i - 1] = (struct vgm_schedule_flight){.next_free = s->free_slot};
 			s->free_slot = (uint32_t)i;
 		}
 	}

@@ -39,8 +39,7 @@ static size_t bucket_of(const char *key)
 	return h % RELAYD_BUCKETS;
 }
 
-static struct relayd_destination *find_destination(
-    struct relayd *r, const char *key, uint8_t need)
+static struct relayd_destination *find_destination(struct relayd *r, const char *key, uint8_t need)
 {
 	struct relayd_destination **bucket = &r->destinations[bucket_of(key)], *d;
 

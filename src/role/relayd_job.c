@@ -147,8 +147,7 @@ bool relayd_job_ask_copy(struct relayd *r, struct relayd_job *j, uint8_t caps)
 }
 
 /* No copy, so no delivery: all recipients are settled, the connection goes on. */
-static void end_unsent(
-    struct relayd *r, struct relayd_job *j, const struct relayd_failure *why)
+static void end_unsent(struct relayd *r, struct relayd_job *j, const struct relayd_failure *why)
 {
 	struct relayd_connection *c = j->connection;
 

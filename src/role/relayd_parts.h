@@ -7,7 +7,8 @@
  *   connection   one TCP connection, which takes one job after another
  *
  * relayd.c speaks with the other roles, relayd_resolve.c finds addresses,
- * relayd_connection.c sends, relayd_job.c has the copy made and reports.
+ * relayd_connection.c keeps the connection, relayd_transfer.c sends over it,
+ * relayd_job.c has the copy made and reports.
  *
  * Nothing is freed while its own event is being handled: what ends is marked, and
  * relayd_round does away with it after the round; there too, lines and
@@ -28,9 +29,9 @@
 #define RELAYD_BUCKETS 256
 #define RELAYD_ADDRESSES_MAX 32
 #define RELAYD_INPUT_BYTES 16384
-#define RELAYD_CHUNK_BYTES 65536   /* of a body on its way into a socket */
-#define RELAYD_EARLY_BYTES 65536   /* copies of small messages are made ahead */
-#define RELAYD_TRIES 3             /* connections that one job may try in vain */
+#define RELAYD_CHUNK_BYTES 65536 /* of a body on its way into a socket */
+#define RELAYD_EARLY_BYTES 65536 /* copies of small messages are made ahead */
+#define RELAYD_TRIES 3		 /* connections that one job may try in vain */
 #define RELAYD_HOST_BYTES 256
 #define RELAYD_PEER_BYTES 300
 
@@ -55,7 +56,7 @@ struct relayd_job {
 	uint64_t tag; /* its name with the render pool */
 	struct relayd_destination *destination;
 	struct relayd_connection *connection; /* or NULL */
-	struct vgm_arena arena;    /* m and outcomes */
+	struct vgm_arena arena;		      /* m and outcomes */
 	struct vgm_msg_deliver m;
 	struct vgm_outcome *outcomes; /* of each recipient; status 0 = none yet */
 	unsigned tries;
@@ -100,7 +101,7 @@ struct relayd_destination {
 	uint64_t known_until_ms;
 	struct relayd_host *hosts; /* while ASKED */
 	size_t hosts_count;
-	size_t queries;            /* not answered yet */
+	size_t queries; /* not answered yet */
 	uint32_t ttl;
 	struct relayd_address *addresses;
 	size_t addresses_count;
@@ -113,7 +114,7 @@ struct relayd_destination {
 
 enum relayd_connection_state {
 	CONNECTION_CONNECTING = 0,
-	CONNECTION_TALKING,   /* hello, or commands of a transaction */
+	CONNECTION_TALKING, /* hello, or commands of a transaction */
 	CONNECTION_HANDSHAKE,
 	CONNECTION_IDLE,
 	CONNECTION_PREPARING, /* has a job, waits for its copy */
@@ -125,9 +126,9 @@ struct relayd_connection {
 	struct relayd_connection *prev, *next; /* of the destination; or of the dead */
 	struct relayd_destination *destination;
 	enum relayd_connection_state state;
-	bool opening;  /* not ready for the first time yet */
+	bool opening; /* not ready for the first time yet */
 	size_t address;
-	bool plain;    /* the handshake failed and TLS is not required: without */
+	bool plain; /* the handshake failed and TLS is not required: without */
 	struct vgm_stream stream;
 	struct vgm_io *io;
 	struct vgm_timer *timer;
@@ -201,14 +202,32 @@ void relayd_fail_line(
 
 /* ---- relayd_connection.c ---- */
 void relayd_connection_open(struct relayd_destination *);
+/* Leaves politely if it can. Its job, if any, is the caller's. */
+void relayd_connection_end(struct relayd_connection *);
+/* The other side has gone, or is silent: the job, if any, is put back or settled. */
+void relayd_connection_lost(struct relayd_connection *);
+/* What the machine's failure means for those who wait. */
+void relayd_connection_describe_failure(struct relayd_connection *, struct relayd_failure *);
+void relayd_connection_free(struct relayd_connection *);
+
+/* ---- relayd_transfer.c ---- */
 /* An idle one takes the first job of the line. */
 void relayd_connection_take(struct relayd_connection *);
 /* The job's copy has been made: go on. */
 void relayd_connection_copy_ready(struct relayd_connection *);
 /* The job in hand was settled without being sent. */
 void relayd_connection_release_job(struct relayd_connection *);
-/* Leaves politely if it can. Its job, if any, is the caller's. */
-void relayd_connection_end(struct relayd_connection *);
-void relayd_connection_free(struct relayd_connection *);
+/* The server is ready: the next job, or a rest, or the end. */
+void relayd_transfer_go_on(struct relayd_connection *);
+/* It takes the body; flush sends it. */
+void relayd_transfer_body(struct relayd_connection *);
+/* Every recipient has the server's answer. */
+void relayd_transfer_done(struct relayd_connection *);
+/* Writes what there is as far as the socket takes it. */
+void relayd_transfer_flush(struct relayd_connection *);
+/* Nothing was said about the job yet, so that another connection may have it. */
+bool relayd_transfer_is_untouched(const struct relayd_connection *);
+/* The connection is of no more use: the job goes back, or is settled. */
+void relayd_transfer_fail(struct relayd_connection *, bool untouched);
 
 #endif

@@ -41,8 +41,8 @@ void relayd_fail_line(
 }
 
 /* No address: the line learns why. */
-static void give_up(struct relayd_destination *d, uint8_t status, const char *enhanced,
-    enum vgm_words_id words)
+static void give_up(
+    struct relayd_destination *d, uint8_t status, const char *enhanced, enum vgm_words_id words)
 {
 	struct relayd_failure why = {0};
 	const char *colon = strchr(d->key, ':');

@@ -74,8 +74,7 @@ void vgm_smtp_client_free(struct vgm_smtp_client **cp)
 
 /* ---- ends ---- */
 
-static enum vgm_smtp_client_event fail(
-    struct vgm_smtp_client *c, enum vgm_smtp_client_failure why)
+static enum vgm_smtp_client_event fail(struct vgm_smtp_client *c, enum vgm_smtp_client_failure why)
 {
 	if (c->state == CLIENT_OVER)
 		return VGM_SMTP_CLIENT_FAILED;

@@ -16,11 +16,11 @@ enum vgm_smtp_client_state {
 	CLIENT_HELO,
 	CLIENT_STARTTLS,
 	CLIENT_HANDSHAKE, /* none: the caller is at it */
-	CLIENT_READY,     /* none */
+	CLIENT_READY,	  /* none */
 	CLIENT_MAIL,
-	CLIENT_RCPT,      /* of recipient `next` */
+	CLIENT_RCPT, /* of recipient `next` */
 	CLIENT_DATA,
-	CLIENT_BODY,      /* none before the caller has sent it */
+	CLIENT_BODY, /* none before the caller has sent it */
 	CLIENT_FINAL,
 	CLIENT_RSET,
 	CLIENT_OVER,

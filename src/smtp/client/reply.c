@@ -120,7 +120,8 @@ static void cut(struct vgm_buf *text, size_t max)
 void vgm_smtp_reply_text(const struct vgm_smtp_reply *r, struct vgm_buf *out)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf raw = VGM_BUF_INIT(VGM_SMTP_REPLY_BYTES + 8);
-	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(8 * VGM_SMTP_REPLY_TEXT_MAX);
+	VGM_CLEANUP(vgm_buf_release)
+	struct vgm_buf text = VGM_BUF_INIT(8 * VGM_SMTP_REPLY_TEXT_MAX);
 	struct vgm_slice rest = vgm_buf_slice(&r->lines), line;
 	int failed = vgm_buf_addf(&raw, "%u", r->code);
 
@@ -128,7 +129,8 @@ void vgm_smtp_reply_text(const struct vgm_smtp_reply *r, struct vgm_buf *out)
 		failed |= vgm_buf_add_byte(&raw, ' ');
 		failed |= vgm_buf_add_slice(&raw, line);
 	}
-	failed |= vgm_text_escape(vgm_slice_trim(vgm_buf_slice(&raw)), VGM_SMTP_REPLY_TEXT_MAX, &text);
+	failed |=
+	    vgm_text_escape(vgm_slice_trim(vgm_buf_slice(&raw)), VGM_SMTP_REPLY_TEXT_MAX, &text);
 	cut(&text, VGM_SMTP_REPLY_TEXT_MAX);
 	vgm_buf_clear(out);
 	failed |= vgm_buf_add_slice(out, vgm_buf_slice(&text));
@@ -164,8 +166,8 @@ void vgm_smtp_reply_enhanced(const struct vgm_smtp_reply *r, char out[VGM_SMTP_E
 	size_t n = enhanced_length(vgm_slice_sub(text, 0, vgm_slice_find(text, '\n')), class);
 
 	if (n)
-		(void)snprintf(out, VGM_SMTP_ENHANCED_BYTES, "%.*s", (int)n,
-		    (const char *)text.data);
+		(void)snprintf(
+		    out, VGM_SMTP_ENHANCED_BYTES, "%.*s", (int)n, (const char *)text.data);
 	else
 		(void)snprintf(out, VGM_SMTP_ENHANCED_BYTES, "%c.0.0", class);
 }

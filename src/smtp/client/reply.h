@@ -17,7 +17,7 @@
 #define VGM_SMTP_ENHANCED_BYTES 16
 
 struct vgm_smtp_reply {
-	uint16_t code;        /* valid when complete */
+	uint16_t code;	      /* valid when complete */
 	struct vgm_buf lines; /* raw texts of the lines, each ended by LF */
 	/* ---- inside ---- */
 	struct vgm_buf line;
@@ -31,7 +31,8 @@ void vgm_smtp_reply_release(struct vgm_smtp_reply *);
 /* Reads from *in, which moves on. 1: a reply is complete and stands until the
  * next call, which starts a new one. 0: more bytes are needed. VGM_E_INVALID,
  * VGM_E_LIMIT; err says what is wrong. */
-int vgm_smtp_reply_feed(struct vgm_smtp_reply *, struct vgm_slice *in, struct vgm_err *) VGM_MUST_USE;
+int vgm_smtp_reply_feed(
+    struct vgm_smtp_reply *, struct vgm_slice *in, struct vgm_err *) VGM_MUST_USE;
 
 /* ---- a complete reply ---- */
 

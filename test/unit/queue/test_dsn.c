@@ -263,6 +263,26 @@ static void test_addresses_in_utf8(void **state)
 	vgm_buf_release(&out);
 }
 
+/* What ledgerd knows least about: given up, no reply kept, no postmaster set. */
+static void test_expired_without_a_reply(void **state)
+{
+	struct vgm_recipient r;
+	struct vgm_outcome o;
+	struct vgm_dsn d = fresh(&r, &o);
+	struct vgm_buf out;
+
+	(void)state;
+	o = (struct vgm_outcome){
+	    .status = VGM_OUTCOME_EXPIRED, .enhanced = VGM_SLICE_LIT("5.4.7")};
+	d.postmaster = d.phone = "";
+	compose(&d, &out);
+	assert_non_null(strstr(vgm_buf_str(&out), "Cause: delivery was tried without success"));
+	assert_non_null(strstr(vgm_buf_str(&out), "\r\nStatus: 5.4.7\r\nLast-Attempt-Date:"));
+	assert_non_null(
+	    strstr(vgm_buf_str(&out), "From: MAILER-DAEMON <postmaster@gw.hopital.example>\r\n"));
+	vgm_buf_release(&out);
+}
+
 static void test_ceiling(void **state)
 {
 	struct vgm_recipient r;
@@ -356,6 +376,7 @@ int main(void)
 	    cmocka_unit_test(test_originals),
 	    cmocka_unit_test(test_long_header_is_cut_at_a_line),
 	    cmocka_unit_test(test_addresses_in_utf8),
+	    cmocka_unit_test(test_expired_without_a_reply),
 	    cmocka_unit_test(test_ceiling),
 	    cmocka_unit_test(test_python_reads_it),
 	};
