@@ -261,7 +261,7 @@ static void begin_rebuild(struct vgm_viewd_client *c)
 #define QUARANTINE VGM_VIEW_FROM_QUARANTINE
 
 static const struct vgm_viewd_verb verbs[] = {
-    {.name = "queue list", .begin = begin_list, .source = QUEUE},
+    {.name = "queue list", .begin = begin_list, .source = VGM_VIEW_FROM_WAITING},
     {.name = "queue count", .begin = begin_count},
     {.name = "queue flush", .begin = begin_one, .source = QUEUE, .act = VGM_ACT_FLUSH},
     {.name = "queue hold", .begin = begin_one, .source = QUEUE, .act = VGM_ACT_HOLD},

@@ -10,7 +10,8 @@
 enum vgm_view_source {
 	VGM_VIEW_FROM_ALL = 0,   /* every message, newest first */
 	VGM_VIEW_FROM_QUEUE = 1, /* open ones, oldest first */
-	VGM_VIEW_FROM_QUARANTINE = 2,
+	VGM_VIEW_FROM_QUARANTINE = 2, /* held ones, oldest first */
+	VGM_VIEW_FROM_WAITING = 3,    /* open ones that are not held, oldest first */
 };
 
 #define VGM_VIEW_TERM_BYTES 400

@@ -33,12 +33,13 @@ struct vgm_view_search {
 
 static const char sql_all[] = "SELECT m.seq FROM mail m WHERE m.seq > ?1 AND m.seq < ?2" CONDITIONS
 			      " ORDER BY m.seq DESC LIMIT ?11";
-static const char sql_queue[] =
-    "SELECT m.seq FROM open o CROSS JOIN mail m ON m.seq = o.seq"
-    " WHERE o.seq > ?1 AND o.seq < ?2" CONDITIONS " ORDER BY o.seq LIMIT ?11";
-static const char sql_quarantine[] =
-    "SELECT m.seq FROM held o CROSS JOIN mail m ON m.seq = o.seq"
-    " WHERE o.seq > ?1 AND o.seq < ?2" CONDITIONS " ORDER BY o.seq LIMIT ?11";
+#define FROM_TABLE(table, also)                                                                    \
+	"SELECT m.seq FROM " table " o CROSS JOIN mail m ON m.seq = o.seq"                         \
+	" WHERE o.seq > ?1 AND o.seq < ?2" also CONDITIONS " ORDER BY o.seq LIMIT ?11"
+static const char sql_queue[] = FROM_TABLE("open", "");
+static const char sql_quarantine[] = FROM_TABLE("held", "");
+static const char sql_waiting[] = FROM_TABLE("open", " AND m.state < 10");
+_Static_assert(VGM_VIEW_HELD == 10, "as the statement has it");
 
 /* ---- life cycle ---- */
 
@@ -161,6 +162,7 @@ static int collect(struct vgm_view_search *s, struct vgm_views *v, uint64_t foun
 	    [VGM_VIEW_FROM_ALL] = sql_all,
 	    [VGM_VIEW_FROM_QUEUE] = sql_queue,
 	    [VGM_VIEW_FROM_QUARANTINE] = sql_quarantine,
+	    [VGM_VIEW_FROM_WAITING] = sql_waiting,
 	};
 	bool back = s->filter.source == VGM_VIEW_FROM_ALL;
 	/* One more than wanted shows whether there is more. */

@@ -56,6 +56,7 @@ static const struct {
     {VGM_VIEW_FROM_QUEUE, {0}, 3, "6 13 20", false},
     {VGM_VIEW_FROM_QUEUE, {0}, 2, "6 13", true},
     {VGM_VIEW_FROM_QUARANTINE, {0}, 100, "", false},
+    {VGM_VIEW_FROM_WAITING, {0}, 100, "6 13 20", false},
     {VGM_VIEW_FROM_ALL, {"from:out.example"}, 100, "20 16 5 1 0", false},
     {VGM_VIEW_FROM_ALL, {"from:B@OUT"}, 100, "1", false},
     {VGM_VIEW_FROM_ALL, {"to:b@out"}, 100, "13", false},
@@ -116,7 +117,7 @@ static void test_empty(void **state)
 	char path[64];
 	play_path(path);
 	struct vgm_views *v = play_open(path), *reader = play_open_read(path);
-	for (int source = VGM_VIEW_FROM_ALL; source <= VGM_VIEW_FROM_QUARANTINE; source++) {
+	for (int source = VGM_VIEW_FROM_ALL; source <= VGM_VIEW_FROM_WAITING; source++) {
 		struct vgm_view_filter filter = {.source = (enum vgm_view_source)source};
 		struct list list;
 		assert_false(search(reader, &filter, 10, &list));
@@ -175,6 +176,8 @@ static void test_many(void **state)
 	    {VGM_VIEW_FROM_QUEUE, NULL, MANY, MANY, false},
 	    {VGM_VIEW_FROM_QUEUE, NULL, 200, 200, true},
 	    {VGM_VIEW_FROM_QUARANTINE, NULL, MANY, 334, false},
+	    {VGM_VIEW_FROM_WAITING, NULL, MANY, 666, false},
+	    {VGM_VIEW_FROM_WAITING, "status:held", MANY, 0, false},
 	    {VGM_VIEW_FROM_QUARANTINE, "from:rare", MANY, 4, false},
 	};
 	char path[64];
