@@ -92,6 +92,9 @@ static int trial_conf(const struct vgm_cmd_run *run, struct vgm_conf *conf)
 	int status = put(run, conf, "submit.relays", "127.0.0.0/8");
 	if (status == VGM_EXIT_OK)
 		status = put(run, conf, "submit.relays", "::1");
+	/* Any free port: two trials on one machine do not get in each other's way. */
+	if (status == VGM_EXIT_OK && vgm_conf_empty(conf, "submit.listen", NULL) == 0)
+		status = put(run, conf, "submit.listen", "127.0.0.1:0");
 	for (size_t i = 0; i < VGM_ARRAY_LEN(trial) && status == VGM_EXIT_OK; i++)
 		status = put_option(run, conf, i);
 	for (size_t i = 0; vgm_cmd_option_at(run, "set", i) && status == VGM_EXIT_OK; i++)

@@ -52,15 +52,15 @@ int vgm_ip_format_literal(const uint8_t ip[16], struct vgm_buf *out)
 	return r;
 }
 
-int vgm_addr_split(
-    struct vgm_slice text, struct vgm_slice *out_host, uint16_t *out_port, struct vgm_err *err)
+static int split(struct vgm_slice text, uint64_t least, struct vgm_slice *out_host,
+    uint16_t *out_port, struct vgm_err *err)
 {
 	size_t colon = vgm_slice_rfind(text, ':');
 	struct vgm_slice host = vgm_slice_sub(text, 0, colon);
 	uint64_t port;
 	if (colon == text.len || !vgm_slice_to_u64(vgm_slice_from(text, colon + 1), 65535, &port) ||
-	    port == 0)
-		return vgm_err_set(err, VGM_E_INVALID, "no port from 1 to 65535 behind a colon");
+	    port < least)
+		return vgm_err_set(err, VGM_E_INVALID, "no port up to 65535 behind a colon");
 	bool bracketed = host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
 	if (bracketed)
 		host = vgm_slice_sub(host, 1, host.len - 1);
@@ -71,11 +71,17 @@ int vgm_addr_split(
 	return 0;
 }
 
+int vgm_addr_split(
+    struct vgm_slice text, struct vgm_slice *out_host, uint16_t *out_port, struct vgm_err *err)
+{
+	return split(text, 1, out_host, out_port, err);
+}
+
 int vgm_addr_parse(struct vgm_slice text, struct vgm_addr *out, struct vgm_err *err)
 {
 	struct vgm_slice host;
 	struct vgm_addr a = {.port = 0};
-	int r = vgm_addr_split(text, &host, &a.port, err);
+	int r = split(text, 0, &host, &a.port, err);
 	if (r < 0)
 		return r;
 	if (vgm_slice_eq_nocase(host, VGM_SLICE_LIT("localhost")))

@@ -37,7 +37,8 @@ int vgm_ip_format_literal(const uint8_t ip[16], struct vgm_buf *out) VGM_MUST_US
  * VGM_E_INVALID; port 1 to 65535. */
 int vgm_addr_split(struct vgm_slice text, struct vgm_slice *out_host, uint16_t *out_port,
     struct vgm_err *) VGM_MUST_USE;
-/* The same where host must be an address; "*" is every address of the machine,
+/* The same for listening: host must be an address, and port 0 lets the kernel
+ * choose one; "*" is every address of the machine,
  * "localhost" is 127.0.0.1. VGM_E_INVALID. */
 int vgm_addr_parse(struct vgm_slice text, struct vgm_addr *out, struct vgm_err *) VGM_MUST_USE;
 

@@ -201,6 +201,12 @@ static void restart_unit(void *context)
 
 /* ---- what units say ---- */
 
+static const char *door_name(const struct master *m, enum vgm_instance instance)
+{
+	const struct vgm_master_listener *l = vgm_master_listener_of(&m->state, VGM_ROLE_SMTPD, instance);
+	return l ? l->name : "-";
+}
+
 static void announce(struct master *m)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(4096);
@@ -210,9 +216,8 @@ static void announce(struct master *m)
 	if (m->announced)
 		return;
 	m->announced = true;
-	const char *where = m->conf.receive_listen.count ? m->conf.receive_listen.text[0] : "-";
-	const char *submit = m->conf.submit_listen.count ? m->conf.submit_listen.text[0] : "-";
-	if (vgm_words_fill(VGM_WORDS_master_ready, m->lang, &text, "receive", where, "submit", submit,
+	if (vgm_words_fill(VGM_WORDS_master_ready, m->lang, &text, "receive",
+	        door_name(m, VGM_INSTANCE_RECEIVE), "submit", door_name(m, VGM_INSTANCE_SUBMIT),
 	        "state", m->conf.state, NULL) == 0)
 		printf("%s\n", vgm_buf_str(&text));
 	fflush(stdout);
@@ -507,7 +512,7 @@ static int start_all(struct master *m, struct vgm_err *err)
 		struct unit *u = &m->units[i];
 		*u = (struct unit){.master = m, .kind = &vgm_unit_kinds[i], .directory_fd = -1};
 		u->wanted = u->kind->role != VGM_ROLE_SMTPD ||
-		    vgm_master_has_listener(&m->state, u->kind->role, u->kind->instance);
+		    vgm_master_listener_of(&m->state, u->kind->role, u->kind->instance);
 		u->restart = vgm_timer_new(m->loop, "restart", restart_unit, u);
 		if (u->kind->directory)
 			u->directory_fd = vgm_master_directory(&m->state, u->kind->directory);

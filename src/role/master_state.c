@@ -13,6 +13,7 @@
 #include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -116,6 +117,21 @@ static int add_listener(struct vgm_master_state *s, struct vgm_master_listener l
 	return 0;
 }
 
+/* The port that the kernel gave shows only now. */
+static void name_listener(struct vgm_master_listener *l)
+{
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf ip = VGM_BUF_INIT(60);
+	struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+	socklen_t len = sizeof sa;
+	struct vgm_addr addr;
+	if (getsockname(l->fd, (struct sockaddr *)&sa, &len) < 0 ||
+	    vgm_addr_from_sockaddr((struct sockaddr *)&sa, &addr) < 0 ||
+	    vgm_ip_format(addr.ip, &ip) < 0)
+		return;
+	snprintf(l->name, sizeof l->name, vgm_ip_is_v4(addr.ip) ? "%s:%u" : "[%s]:%u",
+	    vgm_buf_str(&ip), addr.port);
+}
+
 static int bind_tcp(const char *text, int *out_fd, struct vgm_err *err)
 {
 	struct vgm_addr addr;
@@ -145,10 +161,13 @@ static int bind_list(struct vgm_master_state *s, const struct vgm_conf_list *lis
 {
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < list->count; i++) {
-		struct vgm_master_listener l = {VGM_ROLE_SMTPD, instance, tls, -1};
+		struct vgm_master_listener l = {
+		    .role = VGM_ROLE_SMTPD, .instance = instance, .tls = tls, .fd = -1};
 		r = bind_tcp(list->text[i], &l.fd, err);
-		if (r == 0)
-			r = add_listener(s, l, err);
+		if (r < 0)
+			break;
+		name_listener(&l);
+		r = add_listener(s, l, err);
 	}
 	return r;
 }
@@ -156,7 +175,7 @@ static int bind_list(struct vgm_master_state *s, const struct vgm_conf_list *lis
 /* By a relative name: a socket's path holds only 107 bytes. */
 static int bind_control(struct vgm_master_state *s, const struct vgm_conf *conf, struct vgm_err *err)
 {
-	struct vgm_master_listener l = {VGM_ROLE_VIEWD, VGM_INSTANCE_ONLY, false, -1};
+	struct vgm_master_listener l = {.role = VGM_ROLE_VIEWD, .fd = -1};
 	struct sockaddr_un sa = {.sun_family = AF_UNIX, .sun_path = "control.sock"};
 	int back = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -190,13 +209,13 @@ static int bind_control(struct vgm_master_state *s, const struct vgm_conf *conf,
 	return add_listener(s, l, err);
 }
 
-bool vgm_master_has_listener(
+const struct vgm_master_listener *vgm_master_listener_of(
     const struct vgm_master_state *s, enum vgm_role_id role, enum vgm_instance instance)
 {
 	for (size_t i = 0; i < s->listeners_count; i++)
 		if (s->listeners[i].role == role && s->listeners[i].instance == instance)
-			return true;
-	return false;
+			return &s->listeners[i];
+	return NULL;
 }
 
 /* ---- all of it ---- */

@@ -17,6 +17,7 @@ struct vgm_master_listener {
 	enum vgm_instance instance;
 	bool tls;
 	int fd;
+	char name[64]; /* HOST:PORT that it got; empty: the control socket */
 };
 
 struct vgm_master_state {
@@ -39,7 +40,8 @@ int vgm_master_state_open(const struct vgm_conf *, struct vgm_master_state *, st
 void vgm_master_state_release(struct vgm_master_state *);
 
 int vgm_master_directory(const struct vgm_master_state *, const char *name); /* borrowed */
-bool vgm_master_has_listener(
+/* The first listener of that door, or NULL. */
+const struct vgm_master_listener *vgm_master_listener_of(
     const struct vgm_master_state *, enum vgm_role_id, enum vgm_instance);
 
 /* The configuration file. VGM_E_INVALID with *fault; VGM_E_IO, VGM_E_NOTFOUND. */

@@ -95,7 +95,7 @@ static const struct {
     {"[192.0.2.1]:25", "192.0.2.1", 25, true},
     {"127.0.0.1", NULL, 0, false},
     {"127.0.0.1:", NULL, 0, false},
-    {"127.0.0.1:0", NULL, 0, false},
+    {"127.0.0.1:0", NULL, 0, true}, /* to listen on any free port */
     {"127.0.0.1:65536", NULL, 0, false},
     {"127.0.0.1:-1", NULL, 0, false},
     {"127.0.0.1:25x", NULL, 0, false},
