@@ -345,6 +345,16 @@ static int open_root(struct vgm_keystore *store, struct vgm_slice phrase, struct
 	return r;
 }
 
+bool vgm_keystore_has_passphrase(int dir_fd)
+{
+	struct vgm_buf file = VGM_BUF_INIT(1024);
+	bool has = vgm_file_read_at(dir_fd, "root.key", &file, NULL) == 0 &&
+	    check_start(vgm_buf_slice(&file), root_magic, "root.key", NULL) == 0 &&
+	    get_u32(file.data + 12) == ROOT_UNDER_PHRASE;
+	vgm_buf_wipe(&file);
+	return has;
+}
+
 int vgm_keystore_open(int dir_fd, struct vgm_slice passphrase, struct vgm_keystore **out,
     struct vgm_err *err)
 {

@@ -39,6 +39,9 @@ int vgm_keystore_open(int dir_fd, struct vgm_slice passphrase, struct vgm_keysto
     struct vgm_err *) VGM_MUST_USE;
 void vgm_keystore_close(struct vgm_keystore **); /* NULL-safe; wipes the root key */
 
+/* True when the store of the directory stands under a passphrase already. */
+bool vgm_keystore_has_passphrase(int dir_fd);
+
 /* *out is set up and then the caller's to release. VGM_E_NOTFOUND; VGM_E_CORRUPT:
  * another file than was written; VGM_E_VERSION; VGM_E_IO. */
 int vgm_keystore_read(struct vgm_keystore *, enum vgm_keystore_kind, uint32_t number,

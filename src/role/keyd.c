@@ -17,6 +17,7 @@
 #include "net/tls.h"
 #include "os/file.h"
 #include "role/keyd_jobs.h"
+#include "role/keyd_passphrase.h"
 #include "role/keyd_tls.h"
 #include "role/role.h"
 
@@ -32,6 +33,7 @@
 
 struct keyd {
 	struct vgm_keystore *store;
+	struct vgm_secret passphrase; /* of the store, until it is open */
 	/* the ledger's instance */
 	struct vgm_daykeys *days;
 	struct vgm_keyd_jobs *jobs;
@@ -333,6 +335,15 @@ static void keyd_peer_gone(struct vgm_role_run *run, struct vgm_channel *channel
 
 /* ---- life ---- */
 
+static int get_passphrase(struct vgm_role_run *run, struct vgm_err *err)
+{
+	struct keyd *k = run->state;
+	enum vgm_lang lang = vgm_lang_choose(run->conf.language);
+	bool tls = run->instance == VGM_INSTANCE_TLS;
+	return vgm_keyd_passphrase(tls ? "keys-tls" : "keys",
+	    !vgm_keystore_has_passphrase(run->extra_fd), lang, &k->passphrase, err);
+}
+
 static int keyd_prepare(struct vgm_role_run *run, struct vgm_err *err)
 {
 	struct keyd *k = vgm_alloc(sizeof *k);
@@ -340,6 +351,11 @@ static int keyd_prepare(struct vgm_role_run *run, struct vgm_err *err)
 	vgm_tls_library_init();
 	/* Where OpenSSL keeps private numbers: locked, not dumped. Best effort. */
 	(void)CRYPTO_secure_malloc_init(SECURE_HEAP_BYTES, 32);
+	if (strcmp(run->conf.root_key, "passphrase") == 0) {
+		int r = get_passphrase(run, err);
+		if (r < 0)
+			return r;
+	}
 	if (run->instance != VGM_INSTANCE_TLS || !run->conf.tls_certificate[0])
 		return 0;
 	return vgm_keyd_tls_load(run->conf.tls_certificate, run->conf.tls_key, &k->tls, err);
@@ -371,9 +387,9 @@ static int begin_ledger_keys(struct vgm_role_run *run, struct vgm_err *err)
 static int keyd_begin(struct vgm_role_run *run, struct vgm_err *err)
 {
 	struct keyd *k = run->state;
-	if (strcmp(run->conf.root_key, "file") != 0)
-		return vgm_err_set(err, VGM_E_INVALID, "keys.root: only \"file\" is known");
-	int r = vgm_keystore_open(run->extra_fd, VGM_SLICE_NONE, &k->store, err);
+	int r = vgm_keystore_open(run->extra_fd,
+	    vgm_slice(k->passphrase.data, k->passphrase.len), &k->store, err);
+	vgm_secret_release(&k->passphrase);
 	if (r < 0)
 		return r;
 	if (run->instance != VGM_INSTANCE_TLS)

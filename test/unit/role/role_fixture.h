@@ -47,6 +47,7 @@ static inline struct role_process role_fork(const struct vgm_role *role)
 	pid_t pid = fork();
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setsid(); /* no terminal to ask anything at */
 		if (fds[1] != 3 && dup2(fds[1], 3) < 0)
 			_exit(9);
 		/* As after exec: nothing of the parent's is open. */

@@ -32,11 +32,10 @@ static int worker_of(int template, enum vgm_role_id pool)
 	return fds[0];
 }
 
-static void start(struct world *w)
+static void start_with(struct world *w, const char *options)
 {
 	w->keyd = role_fork(&vgm_role_keyd);
-	role_configure(&w->keyd, VGM_INSTANCE_ONLY, "{entity: 7, ledger: {window_days: 30}}",
-	    w->store->dir);
+	role_configure(&w->keyd, VGM_INSTANCE_ONLY, options, w->store->dir);
 	w->admit = role_peer(&w->keyd, VGM_ROLE_ADMIT, VGM_INSTANCE_ONLY);
 	w->render = role_peer(&w->keyd, VGM_ROLE_RENDER, VGM_INSTANCE_ONLY);
 	w->show = role_peer(&w->keyd, VGM_ROLE_SHOW, VGM_INSTANCE_ONLY);
@@ -44,6 +43,11 @@ static void start(struct world *w)
 	w->viewd = role_peer(&w->keyd, VGM_ROLE_VIEWD, VGM_INSTANCE_ONLY);
 	assert_int_equal(role_start(&w->keyd), 0);
 	w->worker = worker_of(w->admit, VGM_ROLE_ADMIT);
+}
+
+static void start(struct world *w)
+{
+	start_with(w, "{entity: 7, ledger: {window_days: 30}}");
 }
 
 static void stop(struct world *w)
@@ -346,12 +350,48 @@ static void test_break_in_stops_it(void **state)
 	start(w);
 }
 
+/* Under a passphrase from a credential: the keys are the same after a restart,
+ * and the store does not open without it. */
+static void test_passphrase(void **state)
+{
+	struct world *w = *state;
+	char dir[] = "/tmp/vgm-test-cred-XXXXXX", path[100];
+	uint8_t before[32], after[32];
+	assert_true(lend(w->ledgerd, VGM_LENT_ROUTING, today(), before));
+	stop(w);
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/vgm-passphrase", dir);
+	FILE *f = fopen(path, "w");
+	fputs("a phrase that is long enough\n", f);
+	fclose(f);
+	setenv("CREDENTIALS_DIRECTORY", dir, 1);
+	for (int i = 0; i < 2; i++) {
+		start_with(w, "{keys: {root: passphrase}}");
+		assert_true(lend(w->ledgerd, VGM_LENT_ROUTING, today(), after));
+		assert_memory_equal(before, after, 32);
+		stop(w);
+	}
+	unsetenv("CREDENTIALS_DIRECTORY");
+	unlink(path);
+	rmdir(dir);
+	struct role_process p = role_fork(&vgm_role_keyd);
+	role_configure(&p, VGM_INSTANCE_ONLY, "{entity: 7}", w->store->dir);
+	assert_int_equal(role_start(&p), 1);
+	close(p.master);
+	/* A fresh one for the end of the test. */
+	assert_int_equal(unlinkat(w->store->dir, "root.key", 0), 0);
+	assert_int_equal(unlinkat(w->store->dir, "view.key", 0), 0);
+	assert_int_equal(unlinkat(w->store->dir, "checkpoint.key", 0), 0);
+	start(w);
+}
+
 static void test_wrong_store_does_not_start(void **state)
 {
 	struct world *w = *state;
 	static const char *const options[] = {"{keys: {root: passphrase}}", "{entity: 7}"};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(options); i++) {
-		/* The first for its option, the second because keyd runs on this store. */
+		/* The first because nobody is there to type, the second because keyd
+		 * runs on this store. */
 		struct role_process p = role_fork(&vgm_role_keyd);
 		role_configure(&p, VGM_INSTANCE_ONLY, options[i], w->store->dir);
 		assert_int_equal(role_start(&p), 1);
@@ -371,6 +411,7 @@ int main(void)
 	    CASE(test_days_do_not_close_lightly),
 	    CASE(test_one_old_day_closes),
 	    CASE(test_break_in_stops_it),
+	    CASE(test_passphrase),
 	    CASE(test_wrong_store_does_not_start),
 	};
 	signal(SIGPIPE, SIG_IGN);
