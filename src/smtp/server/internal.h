@@ -71,6 +71,7 @@ struct vgm_smtp_session {
 	unsigned errors, commands;
 	bool first_command;        /* none was read yet */
 	bool working;              /* inside the reading loop */
+	bool was_cut;
 	bool auth_plain;           /* which answer VGM_SMTP_AUTH awaits */
 	char reference[24];
 };

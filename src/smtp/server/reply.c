@@ -149,6 +149,7 @@ void vgm_smtp_close_with(
     struct vgm_smtp_session *s, unsigned code, const char *enhanced, enum vgm_words_id why)
 {
 	vgm_smtp_say(s, code, enhanced, why);
+	s->was_cut |= code >= 400;
 	vgm_smtp_transaction_drop(s);
 	vgm_smtp_set_state(s, VGM_SMTP_CLOSING);
 }

@@ -244,6 +244,11 @@ bool vgm_smtp_session_in_body(const struct vgm_smtp_session *s)
 	return s->state == VGM_SMTP_DATA || s->state == VGM_SMTP_CHUNK;
 }
 
+bool vgm_smtp_session_was_cut(const struct vgm_smtp_session *s)
+{
+	return s->was_cut;
+}
+
 bool vgm_smtp_session_is_idle(const struct vgm_smtp_session *s)
 {
 	return s->state <= VGM_SMTP_READY;

@@ -131,6 +131,8 @@ struct vgm_buf *vgm_smtp_session_output(struct vgm_smtp_session *);
 const struct vgm_smtp_connection *vgm_smtp_session_connection(const struct vgm_smtp_session *);
 /* Within DATA or a BDAT chunk: the owner watches the rate. */
 bool vgm_smtp_session_in_body(const struct vgm_smtp_session *);
+/* CLOSE came from our side, with a refusal that the client should get to read. */
+bool vgm_smtp_session_was_cut(const struct vgm_smtp_session *);
 /* Nothing is half done: a good moment for a shutdown. */
 bool vgm_smtp_session_is_idle(const struct vgm_smtp_session *);
 
