@@ -159,13 +159,25 @@ static void add_recipient_words(struct writer *w, struct vgm_buf *text, enum vgm
 	TRY(w, vgm_buf_add_str(text, "\n"));
 }
 
+static void add_date_words(struct writer *w, struct vgm_buf *out, enum vgm_lang lang)
+{
+	struct vgm_date t = vgm_date_utc(w->dsn->received_us);
+
+	if (lang == VGM_FR)
+		TRY(w, vgm_buf_addf(out, "%02d/%02d/%04d %02d:%02d UTC", t.day, t.month, t.year,
+			   t.hour, t.minute));
+	else
+		TRY(w, vgm_buf_addf(out, "%04d-%02d-%02d %02d:%02d UTC", t.year, t.month, t.day,
+			   t.hour, t.minute));
+}
+
 static void add_words(struct writer *w, struct vgm_buf *text, enum vgm_lang lang)
 {
 	const struct vgm_dsn *d = w->dsn;
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf date = VGM_BUF_INIT(64);
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf reference = VGM_BUF_INIT(64);
 
-	TRY(w, vgm_date_rfc5322(d->received_us, &date));
+	add_date_words(w, &date, lang);
 	TRY(w, vgm_hex_encode(vgm_slice(d->record, sizeof(d->record)), &reference));
 	TRY(w, vgm_words_fill(w->action->intro, lang, text, "date", vgm_buf_str(&date), NULL));
 	TRY(w, vgm_buf_add_str(text, "\n\n"));

@@ -321,6 +321,7 @@ static const char *const reader =
     "assert types == ['text/plain', 'message/delivery-status', 'text/rfc822-headers'], types\n"
     "text = parts[0].get_content()\n"
     "assert \"n'a pas pu \\u00eatre remis\" in text and 'could not be delivered' in text, text\n"
+    "assert '24/11/2026 00:00 UTC' in text and '2026-11-24 00:00 UTC' in text, text\n"
     "assert '01 23 45 67 89' in text and 'cd' * 16 in text\n"
     "fields = parts[1].get_payload()\n"
     "assert len(fields) == 3, len(fields)\n"
