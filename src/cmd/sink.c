@@ -25,7 +25,8 @@ struct sink;
 
 struct door {
 	struct sink *sink;
-	int fd; /* -1 while the sink is down */
+	struct vgm_addr at; /* with the port that the kernel chose for 0 */
+	int fd;             /* -1 while the sink is down */
 	struct vgm_io *io;
 };
 
@@ -331,17 +332,14 @@ static void on_accept_again(void *context)
 
 static int open_door(struct sink *s, struct door *d, const char *where)
 {
-	struct vgm_addr addr;
 	struct sockaddr_storage at;
+	socklen_t length = vgm_addr_to_sockaddr(&d->at, &at);
 	int one = 1;
-	int r = vgm_addr_parse(vgm_slice_str(where), &addr, s->err);
-	if (r < 0)
-		return r;
-	socklen_t length = vgm_addr_to_sockaddr(&addr, &at);
-	d->sink = s;
 	d->fd = socket(at.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (d->fd < 0 || setsockopt(d->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
-	    bind(d->fd, (struct sockaddr *)&at, length) < 0 || listen(d->fd, 1024) < 0)
+	    bind(d->fd, (struct sockaddr *)&at, length) < 0 || listen(d->fd, 1024) < 0 ||
+	    getsockname(d->fd, (struct sockaddr *)&at, &length) < 0 ||
+	    vgm_addr_from_sockaddr((struct sockaddr *)&at, &d->at) < 0)
 		return vgm_err_sys(s->err, "%s", where);
 	d->io = vgm_io_new(s->loop, d->fd, on_door, d);
 	vgm_io_want(d->io, VGM_IO_READ);
@@ -352,12 +350,30 @@ static void announce(struct sink *s)
 {
 	struct vgm_buf where = VGM_BUF_INIT(4096);
 	int r = 0;
-	for (size_t i = 0; i < s->options->listen_count && r == 0; i++)
-		r = vgm_buf_addf(&where, "%s%s", i ? ", " : "", s->options->listen[i]);
-	if (r == 0 && s->options->ready)
+	for (size_t i = 0; i < s->options->listen_count && r == 0; i++) {
+		const struct vgm_addr *at = &s->doors[i].at;
+		bool v4 = vgm_ip_is_v4(at->ip);
+		r = vgm_buf_addf(&where, "%s%s", i ? ", " : "", v4 ? "" : "[");
+		if (r == 0)
+			r = vgm_ip_format(at->ip, &where);
+		if (r == 0)
+			r = vgm_buf_addf(&where, "%s:%u", v4 ? "" : "]", at->port);
+	}
+	VGM_BUG_ON(r < 0); /* 16 addresses fit */
+	if (s->options->ready)
 		s->options->ready(s->options->context, vgm_buf_slice(&where));
 	vgm_buf_release(&where);
 	s->announced = true;
+}
+
+static int read_doors(struct sink *s)
+{
+	int r = 0;
+	for (size_t i = 0; i < s->options->listen_count && r == 0; i++) {
+		s->doors[i].sink = s;
+		r = vgm_addr_parse(vgm_slice_str(s->options->listen[i]), &s->doors[i].at, s->err);
+	}
+	return r;
 }
 
 static int go_up(struct sink *s)
@@ -444,6 +460,8 @@ static int begin(struct sink *s)
 		setrlimit(RLIMIT_NOFILE, &files); /* as many clients as may be; fewer do too */
 	}
 	int r = vgm_sink_store_open(&s->store, o->maildir, o->log, s->err);
+	if (r == 0)
+		r = read_doors(s);
 	if (r == 0)
 		r = watch_signals(s);
 	if (r == 0 && o->tls)

@@ -89,26 +89,27 @@ static bool is_host(struct vgm_slice s)
 	return is_domain(s);
 }
 
-static bool is_port(struct vgm_slice s)
+static bool is_port(struct vgm_slice s, uint64_t least)
 {
 	uint64_t number;
-	return vgm_slice_to_u64(s, 65535, &number) && number > 0;
+	return vgm_slice_to_u64(s, 65535, &number) && number >= least;
 }
 
 static bool is_place(struct vgm_slice s)
 {
 	struct vgm_slice host, port;
-	return split_place(s, &host, &port) && is_host(host) && is_port(port);
+	return split_place(s, &host, &port) && is_host(host) && is_port(port, 1);
 }
 
-/* What a socket is bound to: names are not looked up. */
+/* What a socket is bound to: names are not looked up; port 0 is any free one. */
 static bool is_listen(struct vgm_slice s)
 {
 	struct vgm_slice host, port;
-	if (!is_place(s) || !split_place(s, &host, &port))
-		return vgm_slice_starts_nocase(s, VGM_SLICE_LIT("*:")) &&
-		    is_port(vgm_slice_from(s, 2));
-	return host.data[0] == '[' || is_ip(host) || vgm_slice_eq(host, VGM_SLICE_LIT("localhost"));
+	if (!split_place(s, &host, &port) || host.len == 0 || !is_port(port, 0))
+		return false;
+	return host.data[0] == '[' ? is_host(host)
+	                           : (is_ip(host) && vgm_slice_find(host, ':') == host.len) ||
+	        vgm_slice_eq(host, VGM_SLICE_LIT("localhost")) || vgm_slice_eq(host, VGM_SLICE_LIT("*"));
 }
 
 static bool is_route_target(struct vgm_slice s)

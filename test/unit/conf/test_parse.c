@@ -50,6 +50,7 @@ static void test_everything(void **state)
 	           "  proxies: 192.0.2.0/24\n"
 	           "submit:\n"
 	           "  listen: \"*:587\"\n"
+	           "  listen_tls: [localhost:0, '127.0.0.1:465']\n"
 	           "  logins:\n"
 	           "    - {name: scanner, password: $argon2id$v=19$x, senders: ['@hopital.example', a@b.fr]}\n"
 	           "    - name: other\n"
@@ -189,9 +190,10 @@ static const struct {
     {"receive: {listen: '0.0.0.0'}\n", 1, 19, VGM_WORDS_conf_not_listen, NULL, NULL},
     {"receive: {listen: '0.0.0.0:x'}\n", 1, 19, VGM_WORDS_conf_not_listen, NULL, NULL},
     {"receive: {listen: '0.0.0.0:65536'}\n", 1, 19, VGM_WORDS_conf_not_listen, NULL, NULL},
-    {"receive: {listen: '127.0.0.1:0'}\n", 1, 19, VGM_WORDS_conf_not_listen, NULL, NULL},
     {"receive: {listen: 'mx.example.org:25'}\n", 1, 19, VGM_WORDS_conf_not_listen, NULL, NULL},
-    {"receive: {listen: '*:0'}\n", 1, 19, VGM_WORDS_conf_not_listen, NULL, NULL},
+    {"receive: {listen: '*:'}\n", 1, 19, VGM_WORDS_conf_not_listen, NULL, NULL},
+    {"receive: {listen: ':25'}\n", 1, 19, VGM_WORDS_conf_not_listen, NULL, NULL},
+    {"receive: {listen: '**:25'}\n", 1, 19, VGM_WORDS_conf_not_listen, NULL, NULL},
     {"receive: {listen: '[1.2.3.4]:25'}\n", 1, 19, VGM_WORDS_conf_not_listen, NULL, NULL},
     {"receive: {proxies: 10.0.0.1/8}\n", 1, 20, VGM_WORDS_conf_not_network, NULL, NULL},
     {"receive: {proxies: '2001:db8::1/32'}\n", 1, 20, VGM_WORDS_conf_not_network, NULL, NULL},
