@@ -140,6 +140,7 @@ int vgm_verifier_parse(struct vgm_slice line, struct vgm_verifier *out, struct v
 	struct vgm_slice name = vgm_slice_sub(line, 0, plus);
 	struct vgm_slice id = vgm_slice_sub(line, plus + 1, plus + 9);
 	struct vgm_slice key = vgm_slice_from(line, plus + 10);
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf again = VGM_BUF_INIT(512);
 	struct vgm_verifier v;
 	uint8_t claimed[4], bytes[33];
 	bool ok = line.len > plus + 10 && line.data[plus + 9] == '+' &&
@@ -147,6 +148,8 @@ int vgm_verifier_parse(struct vgm_slice line, struct vgm_verifier *out, struct v
 		  decode(key, bytes, sizeof bytes) && bytes[0] == ED25519 &&
 		  vgm_verifier_of(name, bytes + 1, &v, err) == 0 &&
 		  memcmp(claimed, v.id, sizeof claimed) == 0;
+	/* One text for one key: no capitals in the id. */
+	ok = ok && vgm_verifier_format(&v, &again) == 0 && vgm_slice_eq(line, vgm_buf_slice(&again));
 	if (!ok)
 		return vgm_err_set(err, VGM_E_INVALID, "not the public key of a signer");
 	*out = v;

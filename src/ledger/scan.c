@@ -90,28 +90,36 @@ static int hash_range(
 	return r;
 }
 
+static int check_part(struct vgm_scan *s, const struct vgm_scan_item *item, int part, uint64_t at,
+    uint64_t *fault, struct vgm_err *err)
+{
+	static const char *const names[] = {"routing", "head", "body", "clear body"};
+	struct vgm_err mine;
+	uint8_t hash[32];
+	int r = hash_range(s, at, item->record.part[part].stored, hash, err);
+	if (r < 0 || memcmp(hash, item->record.hash[part], sizeof hash) == 0)
+		return r;
+	*fault = at;
+	vgm_err_set(&mine, VGM_E_CORRUPT, "the %s part of record %llu does not match its hash",
+	    names[part], (unsigned long long)item->record.sequence);
+	if (err)
+		*err = mine;
+	if (!s->part_fault)
+		return mine.code;
+	s->part_fault(s->context, at, mine.text);
+	return 0;
+}
+
 static int check_parts(
     struct vgm_scan *s, const struct vgm_scan_item *item, uint64_t *fault, struct vgm_err *err)
 {
-	uint8_t hash[32];
-	for (int i = 0; i < VGM_PART_COUNT; i++) {
-		uint64_t at =
-		    item->offset + vgm_record_part_offset(&item->record, (enum vgm_part)i);
-		if (item->record.part[i].stored == 0)
-			continue;
-		int r = hash_range(s, at, item->record.part[i].stored, hash, err);
-		if (r < 0)
-			return r;
-		if (memcmp(hash, item->record.hash[i], sizeof hash) != 0) {
-			static const char *const names[] = {
-			    "routing", "head", "body", "clear body"};
-			*fault = at;
-			return vgm_err_set(err, VGM_E_CORRUPT,
-			    "the %s part of record %llu does not match its hash", names[i],
-			    (unsigned long long)item->record.sequence);
-		}
-	}
-	return 0;
+	int r = 0;
+	for (int i = 0; r == 0 && i < VGM_PART_COUNT; i++)
+		if (item->record.part[i].stored)
+			r = check_part(s, item, i,
+			    item->offset + vgm_record_part_offset(&item->record, (enum vgm_part)i),
+			    fault, err);
+	return r;
 }
 
 static struct vgm_scan_item *new_item(struct vgm_scan *s)
@@ -176,7 +184,8 @@ static int check_frame(struct vgm_scan *s, uint64_t at, const struct vgm_frame *
 	    {f->tree_size != tree->size, "the frame has another tree size"},
 	    {f->time_us < last, "ledger time runs backwards"},
 	    {memcmp(f->hash, batch, 32) != 0, "the records are not those that the frame commits"},
-	    {memcmp(f->root, root, 32) != 0, "the tree has another root than the frame says"},
+	    {!s->tree_lost && memcmp(f->root, root, 32) != 0,
+		"the tree has another root than the frame says"},
 	};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(checks); i++)
 		if (checks[i].wrong)

@@ -14,11 +14,15 @@ struct vgm_scan_item {
 };
 
 struct vgm_scan {
-	/* set by begin; the caller may set parts */
+	/* set by begin; the caller may set the rest */
 	int fd;
 	struct vgm_segment_header header;
 	uint64_t limit;         /* no byte from here on is looked at */
 	bool parts;             /* hash the stored parts too */
+	bool tree_lost;         /* the tree before `at` is not known: no root is compared */
+	/* Takes faults of parts, which do not end a batch then; or NULL. */
+	void (*part_fault)(void *context, uint64_t offset, const char *what);
+	void *context;
 	/* after the last good batch */
 	uint64_t at;
 	struct vgm_merkle tree;

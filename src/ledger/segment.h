@@ -24,6 +24,7 @@ void vgm_segment_cut_name(uint64_t number, char out[VGM_SEGMENT_NAME_BYTES]);   
 uint64_t vgm_segment_number(const char *name);
 #define VGM_LEDGER_LOCK "lock"
 #define VGM_LEDGER_RESERVE "reserve"
+#define VGM_LEDGER_SCHEDULE "schedule"         /* ledgerd's snapshot; ends with a SHA-256 */
 #define VGM_LEDGER_CHECKPOINT "checkpoint"     /* the newest */
 #define VGM_LEDGER_VERIFIERS "checkpoint.keys" /* public keys that signed, one a line */
 

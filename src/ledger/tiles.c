@@ -159,7 +159,7 @@ struct vgm_tiles {
 	uint64_t size;
 	struct {
 		uint8_t hash[VGM_TILE_BYTES];
-		unsigned partial; /* width of the unfinished file that stands, or 0 */
+		unsigned partial; /* width of the newest unfinished file, or 0 */
 	} level[VGM_TILE_LEVELS];
 };
 
@@ -282,19 +282,18 @@ static int write_tile(struct vgm_tiles *t, unsigned level, uint64_t index, unsig
 	return r;
 }
 
-/* What stood for a tile before it was full, or had more hashes. */
-static void drop_partial(struct vgm_tiles *t, unsigned level, uint64_t index, bool full)
+/* What stood for a tile before it was full. Until then every width stays: a
+ * checkpoint of that size may have been published. */
+static void drop_partials(struct vgm_tiles *t, unsigned level, uint64_t index)
 {
 	char path[VGM_TILE_PATH_BYTES];
-	if (t->level[level].partial == 0)
-		return;
-	vgm_tile_path(level, index, t->level[level].partial, path);
-	unlinkat(t->dir_fd, path, 0);
-	t->level[level].partial = 0;
-	if (full) {
-		*strrchr(path, '/') = 0;
-		unlinkat(t->dir_fd, path, AT_REMOVEDIR);
+	for (unsigned width = 1; width < VGM_TILE_WIDTH; width++) {
+		vgm_tile_path(level, index, width, path);
+		unlinkat(t->dir_fd, path, 0);
 	}
+	*strrchr(path, '/') = 0;
+	unlinkat(t->dir_fd, path, AT_REMOVEDIR);
+	t->level[level].partial = 0;
 }
 
 /* Files first, then memory: a failure leaves the writer where it was. Files of
@@ -318,7 +317,7 @@ int vgm_tiles_add(struct vgm_tiles *t, const uint8_t leaf[32], struct vgm_err *e
 		full = level + 1;
 	}
 	for (unsigned level = 0; level < full; level++)
-		drop_partial(t, level, t->size >> (8 * level) >> 8, true);
+		drop_partials(t, level, t->size >> (8 * level) >> 8);
 	t->size++;
 	return 0;
 }
@@ -334,7 +333,6 @@ int vgm_tiles_flush(struct vgm_tiles *t, struct vgm_err *err)
 		int r = write_tile(t, level, index, width, t->level[level].hash, err);
 		if (r < 0)
 			return r;
-		drop_partial(t, level, index, false);
 		t->level[level].partial = width;
 	}
 	return 0;

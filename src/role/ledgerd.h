@@ -237,7 +237,6 @@ struct vgm_ledgerd_snapshot {
 	size_t notices_count;
 	uint32_t *attempts; /* of all */
 };
-#define VGM_LEDGERD_SNAPSHOT "schedule"
 /* VGM_E_NOTFOUND, VGM_E_CORRUPT, VGM_E_VERSION, VGM_E_IO. */
 int vgm_ledgerd_snapshot_read(int dir_fd, struct vgm_ledgerd_snapshot *out, struct vgm_err *)
     VGM_MUST_USE;

@@ -94,7 +94,7 @@ bool vgm_ledgerd_snapshot_write(struct vgm_ledgerd *l)
 		return false;
 	encode(l, &o);
 	if (vgm_file_replace_at(
-		l->run->extra_fd, VGM_LEDGERD_SNAPSHOT, vgm_buf_slice(&o.bytes), 0600, &err) < 0)
+		l->run->extra_fd, VGM_LEDGER_SCHEDULE, vgm_buf_slice(&o.bytes), 0600, &err) < 0)
 		vgm_ledgerd_log(VGM_LOG_WARNING, "snapshot_not_written", &err);
 	vgm_buf_release(&o.bytes);
 	l->snapshot_size = vgm_writer_synced_size(l->writer);
@@ -212,7 +212,7 @@ static int decode(struct vgm_slice bytes, struct vgm_ledgerd_snapshot *out, stru
 int vgm_ledgerd_snapshot_read(int dir_fd, struct vgm_ledgerd_snapshot *out, struct vgm_err *err)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf bytes = VGM_BUF_INIT(SNAPSHOT_MAX);
-	int r = vgm_file_read_at(dir_fd, VGM_LEDGERD_SNAPSHOT, &bytes, err);
+	int r = vgm_file_read_at(dir_fd, VGM_LEDGER_SCHEDULE, &bytes, err);
 	return r < 0 ? r : decode(vgm_buf_slice(&bytes), out, err);
 }
 
