@@ -49,6 +49,17 @@ static void say_result(const struct vgm_cmd_run *run, const struct vgm_verify_re
 	vgm_buf_release(&root);
 }
 
+/* What no checkpoint covers yet is not proved to be all there. */
+static void say_uncovered(const struct vgm_cmd_run *run, const struct vgm_verify_result *v)
+{
+	char count[24];
+	if (run->json || v->checkpoint_size >= v->tree_size)
+		return;
+	snprintf(count, sizeof(count), "%llu",
+	    (unsigned long long)(v->tree_size - v->checkpoint_size));
+	vgm_cmd_say(run, stdout, VGM_WORDS_verify_uncovered, "count", count, NULL);
+}
+
 static int verify(struct vgm_cmd_run *run, const char *place)
 {
 	struct vgm_verify_result result;
@@ -63,6 +74,7 @@ static int verify(struct vgm_cmd_run *run, const char *place)
 	if (r < 0)
 		return vgm_cmd_fail_err(run, place, &err);
 	say_result(run, &result);
+	say_uncovered(run, &result);
 	return result.faults ? VGM_EXIT_NO : VGM_EXIT_OK;
 }
 

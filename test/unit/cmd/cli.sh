@@ -121,6 +121,11 @@ expect 2 "n'est pas un sujet" check nothing
 echo '{"id":' | "$vgm" check address >/dev/null 2>&1
 [ $? = 2 ] && ok || wrong "check takes what is not JSON"
 
+# verify: where there is nothing
+expect 5 "il n'y a pas de registre" verify "$work/nothing"
+expect 5 "$work/ledger" verify --state "$work"
+expect 2 "" verify a b
+
 # a result that cannot be written is a failure
 "$vgm" config show --defaults >/dev/full 2>/dev/null
 [ $? = 5 ] && ok || wrong "writing to a full device is not noticed"
