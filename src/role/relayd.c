@@ -373,5 +373,6 @@ const struct vgm_role vgm_role_relayd = {
     .peer_gone = relayd_peer_gone,
     .reconfigured = relayd_reconfigured,
     .stop = relayd_stop,
-    .sandbox = {.flags = VGM_SANDBOX_CONNECT},
+    /* per delivery in hand: its segment, its copy, a socket */
+    .sandbox = {.flags = VGM_SANDBOX_CONNECT, .files = 16384},
 };
