@@ -74,7 +74,7 @@ def test_kill_each_role(scene):
                 return False
         wait_until('mail flows after %s' % name, flows, 15, 0.2)
         allowed += 5
-    scene.settle(seconds=40, duplicates=allowed)
+    scene.settle(seconds=40, duplicates=allowed, crashes=True)
     scene.count('%d roles' % len(names))
 
 
@@ -107,7 +107,7 @@ def test_kill_under_load(scene):
         for thread in threads:
             thread.join()
     expect(len(scene.accounts.accepted()) > 20, 'only %d accepted' % len(scene.accounts.accepted()))
-    scene.settle(seconds=60, duplicates=200)
+    scene.settle(seconds=60, duplicates=200, crashes=True)
 
 
 def test_second_instance(scene):
@@ -200,7 +200,7 @@ def test_stop_is_clean(scene):
     clients[1].send(b'Subject: x\r\n')
     begin = time.monotonic()
     gateway.stop()
-    expect(time.monotonic() - begin < 10, 'it took %.0f s' % (time.monotonic() - begin))
+    expect(time.monotonic() - begin < 15, 'it took %.0f s' % (time.monotonic() - begin))
     for client in clients:
         client.close()
     gateway.start()

@@ -7,7 +7,8 @@ from harness.scene import Skip, expect
 from harness.smtp import Client
 
 # "mx" goes to port 25 of the hosts, which an ordinary user cannot listen on; the hosts of the
-# zone are other loopback addresses, and the sinks listen on port 25 there when they may.
+# zone are other loopback addresses (each scenario's own), and the sinks listen on port 25 there
+# when they may.
 
 
 def sink_at(scene, address, replies=None, **options):
@@ -79,8 +80,8 @@ def test_forged(scene):
 
 def test_name_server_down(scene):
     """The name server is away: mail waits, and goes when it is back."""
-    sink = sink_at(scene, '127.0.0.61')
-    server = zone(scene, ['@ IN MX 10 un', 'un IN A 127.0.0.61'])
+    sink = sink_at(scene, '127.0.0.64')
+    server = zone(scene, ['@ IN MX 10 un', 'un IN A 127.0.0.64'])
     gateway = mx_gateway(scene, server, queue={'retry': ['1s']})
     server.stop()
     scene.accounts.post(gateway.submit, 'chef@hopital.test', 'x@essai.example', message())
@@ -92,9 +93,9 @@ def test_name_server_down(scene):
 
 def test_many_hosts(scene):
     """60 MX records, the good one among dead ones: bounded attempts, and delivered or waiting."""
-    good = sink_at(scene, '127.0.0.61')
+    good = sink_at(scene, '127.0.0.65')
     records = ['@ IN MX %d m%d' % (number, number) for number in range(60)]
-    records += ['m%d IN A 127.0.0.%d' % (n, 61 if n == 3 else 100 + n) for n in range(60)]
+    records += ['m%d IN A 127.0.0.%d' % (n, 65 if n == 3 else 100 + n) for n in range(60)]
     gateway = mx_gateway(scene, zone(scene, records))
     with Client(gateway.submit) as client:
         client.ehlo()

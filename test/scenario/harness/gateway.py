@@ -196,12 +196,13 @@ class Gateway:
 
 
 def greets(port, with_greeting=True):
+    """Somebody speaks SMTP there: 220, or 554 to us in particular (RFC 5321, 3.1)."""
     try:
         with socket.create_connection(('127.0.0.1', port), 5) as probe:
             if not with_greeting:
                 return True
             probe.settimeout(5)
-            if not probe.recv(200).startswith(b'220'):
+            if not probe.recv(200).startswith((b'220', b'554')):
                 return False
             probe.sendall(b'QUIT\r\n')
             probe.recv(200)

@@ -66,7 +66,8 @@ class Process:
 
 
 def parents():
-    """pid → (parent's pid, name, command line) of every process that can be read."""
+    """pid → (parent's pid, name, command line) of every process that runs and can be read; the dead
+    that nobody has waited for yet are left out."""
     found = {}
     for entry in os.listdir('/proc'):
         if not entry.isdigit():
@@ -79,7 +80,10 @@ def parents():
         except OSError:
             continue
         name = text[text.index('(') + 1:text.rindex(')')]
-        found[int(entry)] = (int(text[text.rindex(')') + 2:].split()[1]), name,
+        state, parent = text[text.rindex(')') + 2:].split()[:2]
+        if state == 'Z':
+            continue
+        found[int(entry)] = (int(parent), name,
             b' '.join(words).decode(errors='replace').strip())
     return found
 

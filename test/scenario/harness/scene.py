@@ -10,11 +10,18 @@ import tempfile
 from .accounting import Accounts
 from .certificates import Authority
 from .gateway import Gateway
-from .process import Failure, tree
+from .process import Failure, parents, tree, wait_until
 from .sink import Sink
 
 CRASH = re.compile(r'AddressSanitizer|runtime error:|LeakSanitizer|Segmentation fault|SIGSEGV|'
     r'SIGABRT|VGM_BUG|stack smashing|core dumped')
+
+
+def alive(pids):
+    """(none of them is left, those that are)."""
+    table = parents()
+    left = [(pid, table[pid][2]) for pid in pids if pid in table]
+    return not left, left
 
 
 class Skip(Exception):
@@ -103,9 +110,10 @@ class Scene:
                 gateway.stop()
             except Failure as failure:
                 problems.append(str(failure))
-            left = [pid for pid in under if os.path.exists('/proc/%d/stat' % pid)]
-            if left:
-                problems.append('processes left after the stop: %s' % left)
+            try:
+                wait_until('the end of every process', lambda: alive(under), 2)
+            except Failure as failure:
+                problems.append(str(failure))
         log = gateway.log() if os.path.exists(gateway.log_path) else ''
         found = CRASH.search(log)
         if found and not self.crash_expected:

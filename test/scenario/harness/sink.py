@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: EUPL-1.2
 """A small SMTP server that keeps the exact bytes of what it is given, and can misbehave on order.
 
-Sink(replies=f): f(session, stage, detail) → None (the ordinary reply), a reply as bytes or str,
-or one of the acts below. Stages: connect, ehlo, starttls, mail, rcpt, data, bytes (each line of a
-body, only if wants_bytes), dot, rset, quit, bdat. The sink is strict about line ends: a bare CR or LF in what it is
-sent is noted in .faults, which a scenario can never leave unnoticed (accounting looks)."""
+Sink(replies=f): f(session, stage, detail) → None (the ordinary reply), a reply as bytes or str, one
+of the acts below, or a function that writes to the connection itself. Stages: connect, ehlo, helo,
+starttls, mail, rcpt, data, dot, rset, quit, bdat. The sink is strict about line ends: a bare CR or
+LF in what it is sent is noted in .faults, and the accounts never agree when there is one."""
 import re
 import socket
 import ssl
@@ -20,6 +20,11 @@ STALL = object()     # never answer; the connection stays open
 
 def as_bytes(reply):
     return reply.encode() if isinstance(reply, str) else reply
+
+
+def says(reply):
+    """The bytes that an ordered reply amounts to; an act may tell them in its attribute `says`."""
+    return as_bytes(reply) if isinstance(reply, (bytes, str)) else getattr(reply, 'says', b'')
 
 
 class Delivery:
@@ -305,8 +310,7 @@ class _Conversation:
         delivery = Delivery(session.sender, session.sender_words, session.recipients, data, session)
         session.reset()
         reply = self.ask('dot', delivery)
-        delivery.acknowledged = reply is None or (
-            isinstance(reply, (bytes, str)) and as_bytes(reply).startswith(b'2'))
+        delivery.acknowledged = reply is None or says(reply).startswith(b'2')
         self.sink.add(delivery)
         return self.perform(reply, b'250 2.0.0 kept as %d' % len(self.sink.deliveries))
 
