@@ -104,14 +104,21 @@ bool vgm_smtpd_rule_certificate(const struct vgm_smtpd *d, const uint8_t sha256[
 
 /* ---- before the first word ---- */
 
+/* A trial without a word on who may submit: this machine, nobody else. */
+static bool nobody_is_named(const struct vgm_conf *conf)
+{
+	return conf->submit_relays.count == 0 && conf->submit_relay_certificates.count == 0 &&
+	       conf->logins_count == 0;
+}
+
 struct vgm_smtp_answer vgm_smtpd_rule_connect(struct vgm_smtpd_session *s)
 {
 	struct vgm_smtpd *d = s->door;
 	if (d->run->instance == VGM_INSTANCE_DEVICES && !vgm_smtpd_machine_at(d, s->address.ip))
 		return (struct vgm_smtp_answer){554, "5.7.1", VGM_WORDS_smtp_not_a_machine};
 	if (d->run->instance == VGM_INSTANCE_SUBMIT)
-		s->may_relay |= vgm_ip_is_loopback(s->address.ip) ||
-				vgm_smtpd_networks_have(&d->relays, s->address.ip);
+		s->may_relay |= vgm_smtpd_networks_have(&d->relays, s->address.ip) ||
+				(nobody_is_named(&d->run->conf) && vgm_ip_is_loopback(s->address.ip));
 	return fine;
 }
 

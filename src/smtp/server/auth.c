@@ -19,8 +19,9 @@ static void refuse(struct vgm_smtp_session *s, unsigned code, const char *enhanc
 static void ask_owner(struct vgm_smtp_session *s, struct vgm_slice login, struct vgm_slice password)
 {
 	struct vgm_buf *kept = &s->connection.login;
-	bool sound = login.len > 0 && login.len <= VGM_SMTP_LOGIN_MAX && vgm_utf8_valid(login) &&
-		     !memchr(login.data, 0, login.len);
+	/* An empty name is sound, and nobody's. */
+	bool sound = login.len <= VGM_SMTP_LOGIN_MAX && vgm_utf8_valid(login) &&
+		     vgm_slice_find(login, 0) == login.len;
 	if (!sound) {
 		refuse(s, 501, "5.5.2", VGM_WORDS_smtp_bad_login);
 		return;

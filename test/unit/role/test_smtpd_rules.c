@@ -124,7 +124,7 @@ static const struct {
     /* submit */
     {S, "203.0.113.1", NULL, 0, "anna@in.example", 530, NULL, 0},
     {S, "203.0.113.1", NULL, 0, "", 530, NULL, 0},
-    {S, "127.0.0.1", NULL, 0, "anna@in.example", 0, "y@out.example", 0},
+    {S, "127.0.0.1", NULL, 0, "anna@in.example", 530, NULL, 0},
     {S, "10.200.0.1", NULL, 0, "any@where.example", 0, "y@out.example", 0},
     {S, "2001:db8::7", NULL, 0, "", 0, "y@out.example", 0},
     {S, "11.0.0.1", NULL, 0, "x@in.example", 530, NULL, 0},
@@ -164,6 +164,30 @@ static void test_rules(void **state)
 		assert_int_equal(connect, rules[i].connect);
 		assert_int_equal(mail, rules[i].mail);
 		assert_int_equal(rcpt, rules[i].rcpt);
+		demolish(&h);
+	}
+}
+
+/* Where nobody is named, this machine may submit; and nobody else. */
+static void test_trial(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *client;
+		unsigned mail;
+	} cases[] = {{"127.0.0.1", 0}, {"127.1.2.3", 0}, {"::1", 0}, {"10.0.0.1", 530}, {"2001:db8::1", 530}};
+	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++) {
+		struct house h;
+		build(&h, S, cases[i].client, NULL);
+		h.run.conf.submit_relays.count = h.run.conf.submit_relay_certificates.count = 0;
+		size_t logins = h.run.conf.logins_count;
+		h.run.conf.logins_count = 0;
+		vgm_smtpd_rules_load(h.door);
+		assert_int_equal(vgm_smtpd_rule_connect(&h.session).code, 0);
+		assert_int_equal(vgm_smtpd_rule_mail(&h.session, VGM_SLICE_NONE).code, cases[i].mail);
+		h.run.conf.logins_count = logins;
+		h.run.conf.submit_relays.count = 2;
+		h.run.conf.submit_relay_certificates.count = 1;
 		demolish(&h);
 	}
 }
@@ -223,7 +247,8 @@ static void test_memory(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_certificate),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_trial),
+	    cmocka_unit_test(test_certificate),
 	    cmocka_unit_test(test_struck_network), cmocka_unit_test(test_memory)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

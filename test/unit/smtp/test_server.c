@@ -908,6 +908,7 @@ static const struct conversation logins[] = {
     {"login, empty name", S(HELLO "AUTH LOGIN\r\n\r\nNOOP\r\n"), "220 250 334 501 250", "", false, true, 0},
     {"given up", S(HELLO "AUTH LOGIN\r\n*\r\nAUTH PLAIN\r\n*\r\nNOOP\r\n"), "220 250 334 501 334 501 250", "", false, true, 0},
     {"not base64", S(HELLO "AUTH PLAIN !!!\r\nAUTH LOGIN\r\nx y\r\nAUTH PLAIN =\r\n"), "220 250 501 334 501 501", "", false, true, 0},
+    {"nobody", S(HELLO "AUTH PLAIN AAA=\r\n"), "220 250 535", "()", false, true, 0},
     {"no NUL", S(HELLO "AUTH PLAIN YW5uYQ==\r\nAUTH PLAIN AGFubmE=\r\n"), "220 250 501 501", "", false, true, 0},
     {"NUL in password", S(HELLO "AUTH PLAIN AGFubmEAc2VjAHJldA==\r\n"), "220 250 501", "", false, true, 0},
     {"invalid UTF-8", S(HELLO "AUTH PLAIN AP/+AHg=\r\n"), "220 250 501", "", false, true, 0},
