@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 from harness.accounting import message, split_trace
-from harness.process import wait_until
+from harness.process import Failure, wait_until
 from harness.scene import expect
 
 
@@ -177,8 +177,15 @@ def test_verify_finds(scene):
         said = gateway.run('verify', '--json', offline=True, expect=1)
         expect(os.path.basename(target) in said, 'the file is not named: ' + said)
         shutil.copy(keep, target)
-    os.remove(target)
+    with open(target, 'r+b') as segment:
+        segment.truncate(9000)
     gateway.run('verify', offline=True, expect=1)
+    os.remove(target)
+    try:
+        gateway.run('verify', offline=True)
+        raise Failure('a ledger without its segment was called intact')
+    except Failure as failure:
+        expect('exit' in str(failure), str(failure))
     shutil.move(keep, target)
     gateway.run('verify', offline=True)
 

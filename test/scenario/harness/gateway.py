@@ -61,6 +61,7 @@ class Gateway:
         self.wrapper = list(wrapper)
         self.sanitized = sanitized
         self.process = None
+        self.served = False       # there is a ledger to verify
         os.makedirs(self.state, exist_ok=True)
         self.options = self.defaults(relay, dns)
         self.options.update(options or {})
@@ -106,6 +107,7 @@ class Gateway:
         self.process = Process([*self.wrapper, self.vgm_path, 'serve', '--config',
             self.config_path], self.log_path, env=self.env)
         self.wait_ready(seconds)
+        self.served = True
         return self
 
     def doors(self):

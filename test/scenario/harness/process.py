@@ -56,13 +56,15 @@ class Process:
                 os.path.basename(self.command[0]), seconds)) from None
 
     def kill(self):
-        """SIGKILL for the whole tree, as far as it is in our process group or under our pid."""
-        for pid in [*tree(self.pid), self.pid]:
+        """SIGKILL for everything under our pid and for itself; returns when all of it is gone."""
+        pids = [*tree(self.pid), self.pid]
+        for pid in pids:
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
         self.process.wait()
+        wait_until('the end after SIGKILL', lambda: not set(pids) & set(parents()), 10)
 
 
 def parents():

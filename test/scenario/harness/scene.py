@@ -118,7 +118,7 @@ class Scene:
         found = CRASH.search(log)
         if found and not self.crash_expected:
             problems.append('the log speaks of a crash: ' + log[found.start():][:1500])
-        if os.path.isdir(os.path.join(gateway.state, 'ledger')):
+        if gateway.served:
             try:
                 gateway.run('verify', offline=True)
             except Failure as failure:
