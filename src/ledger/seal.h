@@ -50,9 +50,11 @@ int vgm_seal_body(struct vgm_seal_tools *, const struct vgm_seal_name *, const u
     void *context, uint64_t *out_stored, struct vgm_err *) VGM_MUST_USE;
 
 /* Opens the body of the record at offset in segment_fd (which may be any place
- * of the file), checks the stored hash, unpacks, gives plain bytes to sink.
- * With salt not NULL also checks the commitment. VGM_E_CORRUPT, VGM_E_CRYPTO,
- * VGM_E_LIMIT when more than record->part[BODY].plain would come out. */
+ * of the file), unpacks, gives plain bytes to sink. Every chunk's GCM tag is
+ * checked: no changed byte comes out. With salt not NULL also the stored hash and
+ * the commitment, for eyes and evidence (two more passes of SHA-256, which a
+ * delivery does not need). VGM_E_CORRUPT, VGM_E_CRYPTO, VGM_E_LIMIT when more
+ * than record->part[BODY].plain would come out. */
 int vgm_unseal_body(struct vgm_seal_tools *, const struct vgm_seal_name *,
     const struct vgm_record *, int segment_fd, uint64_t offset, const uint8_t *salt,
     vgm_seal_sink *sink, void *context, struct vgm_err *) VGM_MUST_USE;

@@ -155,7 +155,7 @@ int vgm_seal_body(struct vgm_seal_tools *tools, const struct vgm_seal_name *name
 struct inflow {
 	struct vgm_seal_tools *tools;
 	struct vgm_hash_stream commitment;
-	bool committed; /* the commitment is checked */
+	bool checked;	/* stored hash and commitment too, not GCM's tags alone */
 	uint64_t left;	/* plain bytes that may still come */
 	bool packed;
 	bool whole; /* the last zstd frame is complete */
@@ -168,7 +168,7 @@ static int give(struct inflow *f, struct vgm_slice plain, struct vgm_err *err)
 	if (plain.len > f->left)
 		return vgm_err_set(err, VGM_E_LIMIT, "a body is larger than its record says");
 	f->left -= plain.len;
-	if (f->committed)
+	if (f->checked)
 		vgm_hash_add(&f->commitment, plain);
 	int result = plain.len ? f->sink(f->context, plain.data, plain.len) : 0;
 	return result < 0 ? vgm_err_set(err, result, "an opened body found no taker") : 0;
@@ -210,7 +210,8 @@ static int open_chunks(struct inflow *f, const struct vgm_seal_name *name, int f
 		offset += n;
 		if (result < 0)
 			break;
-		vgm_hash_add(&tools->hash, sealed);
+		if (f->checked)
+			vgm_hash_add(&tools->hash, sealed);
 		if (vgm_chunks_open(&chunks, sealed, stored == 0, tools->chunk) < 0) {
 			result = vgm_err_set(err, VGM_E_CRYPTO, "a body does not open");
 			break;
@@ -225,13 +226,13 @@ static int open_chunks(struct inflow *f, const struct vgm_seal_name *name, int f
 static int check_end(struct inflow *f, const struct vgm_record *record, struct vgm_err *err)
 {
 	uint8_t hash[32];
+	if (f->left || (f->packed && !f->whole))
+		return vgm_err_set(err, VGM_E_CORRUPT, "a body is shorter than its record says");
+	if (!f->checked)
+		return 0;
 	vgm_hash_end(&f->tools->hash, hash);
 	if (memcmp(hash, record->hash[VGM_PART_BODY], sizeof hash) != 0)
 		return vgm_err_set(err, VGM_E_CORRUPT, "a stored body does not match its hash");
-	if (f->left || (f->packed && !f->whole))
-		return vgm_err_set(err, VGM_E_CORRUPT, "a body is shorter than its record says");
-	if (!f->committed)
-		return 0;
 	vgm_hash_end(&f->commitment, hash);
 	if (memcmp(hash, record->commitment, sizeof hash) != 0)
 		return vgm_err_set(err, VGM_E_CORRUPT, "a body does not match its commitment");
@@ -244,7 +245,7 @@ int vgm_unseal_body(struct vgm_seal_tools *tools, const struct vgm_seal_name *na
 {
 	const struct vgm_part_size *part = &record->part[name->part];
 	struct inflow f = {.tools = tools,
-	    .committed = salt != NULL,
+	    .checked = salt != NULL,
 	    .left = part->plain,
 	    .packed = record->packing == VGM_PACKING_ZSTD,
 	    .sink = sink,
@@ -252,8 +253,8 @@ int vgm_unseal_body(struct vgm_seal_tools *tools, const struct vgm_seal_name *na
 	if (part->stored == 0)
 		return vgm_err_set(err, VGM_E_NOTFOUND, "the record has no body");
 	ZSTD_DCtx_reset(tools->unpack, ZSTD_reset_session_only);
-	vgm_hash_begin(&tools->hash);
-	if (f.committed) {
+	if (f.checked) {
+		vgm_hash_begin(&tools->hash);
 		vgm_hash_begin(&f.commitment);
 		vgm_hash_add(&f.commitment, vgm_slice(salt, 32));
 	}

@@ -6,9 +6,8 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "base/text.h"
+#include "ledger/hash.h"
 #include "net/addr.h"
-
-#include <openssl/evp.h>
 
 /* "ESMTPSA" and so on (RFC 3848, RFC 6531). */
 static void add_protocol(const struct vgm_msg_head *head, struct vgm_buf *out, int *r)
@@ -61,28 +60,23 @@ static int add_received(const struct vgm_filter_worker *w, const struct vgm_msg_
 	return r == 0 ? vgm_buf_add_str(out, "\r\n") : r;
 }
 
-struct hashed_spill {
-	struct vgm_filter_spill spill;
-	EVP_MD_CTX *hash;
-};
-
-static int hashed_put(void *context, const uint8_t *data, size_t len)
-{
-	struct hashed_spill *h = context;
-	if (EVP_DigestUpdate(h->hash, data, len) != 1)
-		return VGM_E_CRYPTO;
-	return vgm_filter_spill_put(&h->spill, data, len);
-}
-
 static bool needs_more_than(uint8_t flags, uint8_t capabilities)
 {
 	return ((flags & VGM_ADMIT_UTF8) && !(capabilities & VGM_PEER_UTF8)) ||
 	    ((flags & VGM_ADMIT_8BIT) && !(capabilities & VGM_PEER_8BIT));
 }
 
-/* Opens, checks and writes the copy. *ok: enum vgm_render_result. */
+/* Commits to what is sent: the trace header, and the record's own commitment for
+ * the body, which goes out as it came. Nothing is hashed twice. */
+static void commit_to(struct vgm_msg_rendered *a, struct vgm_slice trace, const uint8_t body[32])
+{
+	const struct vgm_slice pieces[] = {vgm_slice(a->salt, sizeof a->salt), trace, vgm_slice(body, 32)};
+	vgm_hash_join(pieces, VGM_ARRAY_LEN(pieces), a->sha256);
+}
+
+/* Opens and writes the copy. a->ok: enum vgm_render_result. */
 static int render(struct vgm_filter_worker *w, const struct vgm_msg_render *m, const uint8_t key[32],
-    struct hashed_spill *out, uint8_t *ok, struct vgm_err *err)
+    struct vgm_filter_spill *out, struct vgm_msg_rendered *a, struct vgm_err *err)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf bytes = VGM_BUF_INIT(16384);
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf trace = VGM_BUF_INIT(4096);
@@ -93,51 +87,48 @@ static int render(struct vgm_filter_worker *w, const struct vgm_msg_render *m, c
 	if (r < 0)
 		return r;
 	if (needs_more_than(head.flags, m->capabilities)) {
-		*ok = VGM_RENDER_NEEDS_8BIT;
+		a->ok = VGM_RENDER_NEEDS_8BIT;
 		return 0;
 	}
 	r = add_received(w, m, &record, &head, &trace);
 	if (r == 0)
-		r = hashed_put(out, trace.data, trace.len);
+		r = vgm_filter_spill_put(out, trace.data, trace.len);
 	struct vgm_seal_name name = {
 	    .key = key, .id = record.id, .entity = record.entity, .part = VGM_PART_BODY};
 	if (r == 0)
-		r = vgm_unseal_body(w->tools, &name, &record, m->segment, m->record_offset, head.salt,
-		    hashed_put, out, err);
-	if (r == 0)
-		*ok = VGM_RENDER_OK;
-	return r;
+		r = vgm_unseal_body(w->tools, &name, &record, m->segment, m->record_offset, NULL,
+		    vgm_filter_spill_put, out, err);
+	if (r < 0)
+		return r;
+	commit_to(a, vgm_buf_slice(&trace), record.commitment);
+	a->ok = VGM_RENDER_OK;
+	return 0;
 }
 
 int vgm_filter_render(
     struct vgm_filter_worker *w, int door, struct vgm_msg_render *m, struct vgm_err *err)
 {
+	VGM_CLEANUP(vgm_filter_spill_release) struct vgm_filter_spill out;
 	struct vgm_msg_rendered a = {.session = m->session, .ok = VGM_RENDER_NO_KEY, .fd = -1};
-	struct hashed_spill out = {.hash = EVP_MD_CTX_new()};
-	unsigned hash_len = sizeof a.sha256;
 	uint8_t key[32];
-	VGM_BUG_ON(!out.hash);
-	vgm_filter_spill_init(&out.spill, 50000);
+	vgm_filter_spill_init(&out, 50000);
 	vgm_random(a.salt, sizeof a.salt);
 	int r = vgm_filter_unwrap(w, m->token, key, err);
 	if (r == 0) {
-		VGM_BUG_ON(EVP_DigestInit_ex(out.hash, EVP_sha256(), NULL) != 1 ||
-		    EVP_DigestUpdate(out.hash, a.salt, sizeof a.salt) != 1);
-		r = render(w, m, key, &out, &a.ok, err);
+		r = render(w, m, key, &out, &a, err);
 		vgm_wipe(key, sizeof key);
 		if (r == VGM_E_CORRUPT || r == VGM_E_CRYPTO || r == VGM_E_INVALID)
 			a.ok = VGM_RENDER_CORRUPT;
 	}
 	if (r == 0)
-		r = vgm_filter_spill_end(&out.spill, err);
+		r = vgm_filter_spill_end(&out, err);
 	if (r == 0 && a.ok == VGM_RENDER_OK) {
-		VGM_BUG_ON(EVP_DigestFinal_ex(out.hash, a.sha256, &hash_len) != 1);
-		a.size = out.spill.size;
-		a.bytes = vgm_buf_slice(&out.spill.small);
-		a.fd = out.spill.fd;
+		a.size = out.size;
+		a.bytes = vgm_buf_slice(&out.small);
+		a.fd = out.fd;
+	} else if (a.ok == VGM_RENDER_OK) {
+		a.ok = VGM_RENDER_NO_KEY; /* made, but it cannot travel: later */
 	}
 	int sent = vgm_ipc_send(door, VGM_MSG_rendered, &a, w->deadline_ms, err);
-	EVP_MD_CTX_free(out.hash);
-	vgm_filter_spill_release(&out.spill);
 	return r == VGM_E_CLOSED || r == VGM_E_TIMEOUT ? VGM_E_CLOSED : sent;
 }

@@ -12,6 +12,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define MASTER_FD 3
@@ -214,6 +215,9 @@ void vgm_role_main(const struct vgm_role *role)
 {
 	struct vgm_role_run *run = vgm_alloc(sizeof *run);
 	struct vgm_err err = {.code = 0};
+	char name[16]; /* as ps and top show it */
+	snprintf(name, sizeof name, "vgm-%s", vgm_role_name(role->id));
+	prctl(PR_SET_NAME, name);
 	*run = (struct vgm_role_run){
 	    .role = role, .directory_fd = -1, .extra_fd = -1, .ledger_fd = -1};
 	vgm_conf_init(&run->conf);
