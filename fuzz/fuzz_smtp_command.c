@@ -4,8 +4,9 @@
 #include "smtp_owner.h"
 
 static const char *const ways[] = {"", "EHLO c\r\n", "EHLO c\r\nMAIL FROM:<a@b> SMTPUTF8\r\n",
-    "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", "EHLO c\r\nAUTH LOGIN\r\n", "EHLO c\r\nAUTH PLAIN\r\n",
-    "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 2\r\n\r\n", "HELO c\r\n"};
+    "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", "EHLO c\r\nAUTH LOGIN\r\n",
+    "EHLO c\r\nAUTH PLAIN\r\n", "EHLO c\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 2\r\n\r\n",
+    "HELO c\r\n"};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -15,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct vgm_smtp_settings door = owner_door(data[0] >> 3 | 2);
 	struct owner o = {0};
 	o.session = vgm_smtp_session_new(&door, &owner_events, &o, "R");
-	vgm_smtp_session_tls_started(o.session, data[0] & 0x80 ? VGM_SLICE_LIT("TLS") : VGM_SLICE_NONE);
+	if (data[0] & 0x80)
+		vgm_smtp_session_tls_started(o.session, VGM_SLICE_LIT("TLS"));
 	vgm_smtp_session_greet(o.session, (struct vgm_smtp_answer){0});
 	vgm_smtp_session_feed(o.session, vgm_slice_str(ways[data[0] & 7]));
 	owner_replies(&o);

@@ -18,7 +18,8 @@ static struct vgm_smtp_answer owner_judge(void *o, struct vgm_slice mailbox)
 	(void)o;
 	VGM_BUG_ON(memchr(mailbox.data ? mailbox.data : (const uint8_t *)"", '\n', mailbox.len));
 	return (struct vgm_smtp_answer){.code = mailbox.len && mailbox.data[0] == 'x' ? 550 : 0,
-	    .enhanced = "5.1.1", .why = VGM_WORDS_smtp_unknown_user};
+	    .enhanced = "5.1.1",
+	    .why = VGM_WORDS_smtp_unknown_user};
 }
 
 static struct vgm_smtp_answer owner_begin(void *context)
@@ -65,14 +66,21 @@ static void owner_refused(void *o, unsigned code, enum vgm_words_id why, struct 
 	VGM_BUG_ON(code < 400 || code > 599 || why >= VGM_WORDS_COUNT);
 }
 
-static const struct vgm_smtp_events owner_events = {owner_judge, owner_judge, owner_begin, owner_body,
-    owner_drop, owner_message, owner_authenticate, owner_refused};
+static const struct vgm_smtp_events owner_events = {owner_judge, owner_judge, owner_begin,
+    owner_body, owner_drop, owner_message, owner_authenticate, owner_refused};
 
 static struct vgm_smtp_settings owner_door(unsigned bits)
 {
-	return (struct vgm_smtp_settings){.hostname = "mx", .phone = "1", .postmaster = "p@x",
-	    .language = bits & 1 ? VGM_EN : VGM_FR, .max_size = 5000, .max_recipients = 5,
-	    .max_errors = 1000, .max_commands = 1000, .offer_tls = bits & 2, .offer_auth = bits & 4,
+	return (struct vgm_smtp_settings){.hostname = "mx",
+	    .phone = "1",
+	    .postmaster = "p@x",
+	    .language = bits & 1 ? VGM_EN : VGM_FR,
+	    .max_size = 5000,
+	    .max_recipients = 5,
+	    .max_errors = 1000,
+	    .max_commands = 1000,
+	    .offer_tls = bits & 2,
+	    .offer_auth = bits & 4,
 	    .machines = bits & 8};
 }
 

@@ -44,7 +44,8 @@ int vgm_addr_parse(struct vgm_slice text, struct vgm_addr *out, struct vgm_err *
 
 /* "192.0.2.0/24", "2001:db8::/32", or one address. VGM_E_INVALID, also when
  * bits behind the prefix are set (a slip of the pen in nearly all cases). */
-int vgm_network_parse(struct vgm_slice text, struct vgm_network *out, struct vgm_err *) VGM_MUST_USE;
+int vgm_network_parse(struct vgm_slice text, struct vgm_network *out, struct vgm_err *)
+    VGM_MUST_USE;
 
 /* ---- questions ---- */
 

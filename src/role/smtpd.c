@@ -24,13 +24,13 @@
 
 #define TICK_MS 1000
 #define ACCEPTS_AT_ONCE 32
-#define STOP_MS 10000       /* messages in hand get so long to finish */
+#define STOP_MS 10000 /* messages in hand get so long to finish */
 #define SWEEP_TICKS 60
-#define CHAIN_TICKS 5       /* keyd is asked again when it did not answer */
+#define CHAIN_TICKS 5 /* keyd is asked again when it did not answer */
 #define CHAIN_DEADLINE_MS 2000
 #define STRESS_PERCENT 80
 #define STRESS_ERRORS 3
-#define FILES 45000         /* two for each session, and some */
+#define FILES 45000 /* two for each session, and some */
 
 /* ---- load ---- */
 
@@ -106,7 +106,9 @@ static int take_chain(struct vgm_smtpd *d, struct vgm_slice pem)
 {
 	struct vgm_tls *tls;
 	struct vgm_err err;
-	bool ask = d->run->instance == VGM_INSTANCE_SUBMIT && d->run->conf.submit_relay_certificates.count;
+	const struct vgm_conf *conf = &d->run->conf;
+	bool submit = d->run->instance == VGM_INSTANCE_SUBMIT;
+	bool ask = submit && conf->submit_relay_certificates.count;
 	int r = vgm_tls_server_new(pem, vgm_tls_sign_over_ipc, &d->keyd_fd, ask, &tls, &err);
 	if (r < 0) {
 		struct vgm_log_line line;
@@ -118,7 +120,7 @@ static int take_chain(struct vgm_smtpd *d, struct vgm_slice pem)
 	vgm_tls_free(&d->tls);
 	d->tls = tls;
 	d->settings.offer_tls = d->run->instance != VGM_INSTANCE_DEVICES;
-	d->settings.offer_auth = d->run->instance == VGM_INSTANCE_SUBMIT && d->run->conf.logins_count;
+	d->settings.offer_auth = submit && conf->logins_count;
 	return 0;
 }
 
@@ -134,7 +136,8 @@ static void ask_chain(struct vgm_smtpd *d)
 		return;
 	int fd = vgm_channel_pause(keyd);
 	uint64_t deadline = vgm_clock_mono_ms() + CHAIN_DEADLINE_MS;
-	if (vgm_ipc_call(fd, VGM_MSG_tls_certificates, &ask, VGM_MSG_tls_chain, &answer, deadline, NULL) < 0)
+	if (vgm_ipc_call(
+		fd, VGM_MSG_tls_certificates, &ask, VGM_MSG_tls_chain, &answer, deadline, NULL) < 0)
 		return;
 	const struct vgm_msg_tls_chain *chain = answer.message;
 	if (take_chain(d, chain->pem) == 0)

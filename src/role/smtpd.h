@@ -119,7 +119,8 @@ void vgm_smtpd_resume_paused(struct vgm_smtpd *);
 
 /* ---- smtpd_session.c ---- */
 /* Takes fd over. */
-void vgm_smtpd_session_open(struct vgm_smtpd *, int fd, const struct vgm_addr *from, bool tls_first);
+void vgm_smtpd_session_open(
+    struct vgm_smtpd *, int fd, const struct vgm_addr *from, bool tls_first);
 void vgm_smtpd_session_close(struct vgm_smtpd_session *);
 /* After something was said to the session from outside its reading: sends the
  * output and goes where the protocol wants. May free it. */

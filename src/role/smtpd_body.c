@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #define PIECES 64
-#define QUEUE_MAX 1000          /* messages that wait for a filter: more are put off at once */
-#define LATE_MS 5000            /* behind filter.timeout, which the pool itself watches */
+#define QUEUE_MAX 1000 /* messages that wait for a filter: more are put off at once */
+#define LATE_MS 5000   /* behind filter.timeout, which the pool itself watches */
 #define SLOT_BITS 16
 #define BODY_STRUCK_MS 86400000u   /* a day */
 #define NETWORK_STRUCK_MS 3600000u /* an hour */
@@ -155,8 +155,11 @@ static void report_strike(struct vgm_smtpd_session *s, uint8_t cause)
 
 static void refuse(struct vgm_smtpd_session *s, enum vgm_words_id why)
 {
+	struct vgm_smtp_answer no = {451, "4.3.0", why};
+	if (why == VGM_WORDS_smtp_no_room)
+		no = (struct vgm_smtp_answer){452, "4.3.1", why};
 	vgm_smtpd_body_drop(s);
-	vgm_smtp_session_answer_words(s->smtp, (struct vgm_smtp_answer){451, "4.3.0", why});
+	vgm_smtp_session_answer_words(s->smtp, no);
 	s->spoke_ms = vgm_clock_mono_ms();
 }
 
@@ -224,6 +227,11 @@ static int hand_over(struct vgm_smtpd_session *s, const struct vgm_smtp_transact
 void vgm_smtpd_message(void *context, const struct vgm_smtp_transaction *t)
 {
 	struct vgm_smtpd_session *s = context;
+	if (s->no_memory) {
+		refuse(s, VGM_WORDS_smtp_no_room);
+		return;
+	}
+	VGM_BUG_ON(t->size != s->body_bytes);
 	if (s->door->run->instance == VGM_INSTANCE_DEVICES)
 		note_machine(s, t);
 	if (hand_over(s, t) < 0)

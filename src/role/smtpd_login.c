@@ -10,7 +10,7 @@
 
 #include <sodium.h>
 
-#define PAUSE_MS 50      /* between two attempts: other sessions go first */
+#define PAUSE_MS 50 /* between two attempts: other sessions go first */
 #define ATTEMPTS_MAX 200
 
 struct vgm_smtpd_attempt {
@@ -62,7 +62,8 @@ void vgm_smtpd_authenticate(void *context, struct vgm_slice login, struct vgm_sl
 {
 	struct vgm_smtpd_session *s = context;
 	struct vgm_smtpd *d = s->door;
-	if (!vgm_smtpd_client_may_sign_in(s->client, vgm_clock_mono_ms()) || waiting(d) >= ATTEMPTS_MAX) {
+	bool may = vgm_smtpd_client_may_sign_in(s->client, vgm_clock_mono_ms());
+	if (!may || waiting(d) >= ATTEMPTS_MAX) {
 		struct vgm_smtp_answer later = {454, "4.7.0", VGM_WORDS_smtp_login_busy};
 		vgm_smtp_session_authenticated(s->smtp, later);
 		return;
@@ -90,8 +91,8 @@ static bool is_right(const struct vgm_smtpd *d, const struct vgm_smtpd_attempt *
 	const struct vgm_conf_login *checked = known ? known : conf->logins;
 	if (conf->logins_count == 0)
 		return false;
-	bool matches = crypto_pwhash_str_verify(checked->password, a->password, a->password_len) == 0;
-	return known && matches;
+	int wrong = crypto_pwhash_str_verify(checked->password, a->password, a->password_len);
+	return known && wrong == 0;
 }
 
 static void log_login(const struct vgm_smtpd_attempt *a, bool right)

@@ -22,9 +22,10 @@ static void load_networks(struct vgm_smtpd_networks *n, const struct vgm_conf_li
 	n->network = vgm_alloc((list->count + 1) * sizeof *n->network);
 	n->count = 0;
 	/* The configuration's own check has passed: all of them parse. */
-	for (size_t i = 0; i < list->count; i++)
-		if (vgm_network_parse(vgm_slice_str(list->text[i]), &n->network[n->count], NULL) == 0)
-			n->count++;
+	for (size_t i = 0; i < list->count; i++) {
+		struct vgm_slice text = vgm_slice_str(list->text[i]);
+		n->count += vgm_network_parse(text, &n->network[n->count], NULL) == 0;
+	}
 }
 
 static void load_machines(struct vgm_smtpd *d)
@@ -45,8 +46,9 @@ static void load_postmaster(struct vgm_smtpd *d)
 {
 	const struct vgm_conf *conf = &d->run->conf;
 	struct vgm_buf b = VGM_BUF_INIT(400);
-	int r = conf->postmaster[0] ? vgm_buf_add_str(&b, conf->postmaster) :
-	    vgm_buf_addf(&b, "postmaster@%s", conf->domains.count ? conf->domains.text[0] : conf->hostname);
+	const char *domain = conf->domains.count ? conf->domains.text[0] : conf->hostname;
+	int r = conf->postmaster[0] ? vgm_buf_add_str(&b, conf->postmaster)
+				    : vgm_buf_addf(&b, "postmaster@%s", domain);
 	VGM_BUG_ON(r < 0);
 	vgm_free(d->postmaster);
 	d->postmaster = vgm_strdup(vgm_buf_str(&b));
@@ -114,11 +116,13 @@ static bool nobody_is_named(const struct vgm_conf *conf)
 struct vgm_smtp_answer vgm_smtpd_rule_connect(struct vgm_smtpd_session *s)
 {
 	struct vgm_smtpd *d = s->door;
-	if (d->run->instance == VGM_INSTANCE_DEVICES && !vgm_smtpd_machine_at(d, s->address.ip))
+	bool devices = d->run->instance == VGM_INSTANCE_DEVICES;
+	if (devices && !vgm_smtpd_machine_at(d, s->address.ip))
 		return (struct vgm_smtp_answer){554, "5.7.1", VGM_WORDS_smtp_not_a_machine};
 	if (d->run->instance == VGM_INSTANCE_SUBMIT)
-		s->may_relay |= vgm_smtpd_networks_have(&d->relays, s->address.ip) ||
-				(nobody_is_named(&d->run->conf) && vgm_ip_is_loopback(s->address.ip));
+		s->may_relay |=
+		    vgm_smtpd_networks_have(&d->relays, s->address.ip) ||
+		    (nobody_is_named(&d->run->conf) && vgm_ip_is_loopback(s->address.ip));
 	return fine;
 }
 
@@ -193,7 +197,8 @@ struct vgm_smtp_answer vgm_smtpd_rule_mail(void *context, struct vgm_slice sende
 		if (login.len == 0)
 			return (struct vgm_smtp_answer){530, "5.7.0", VGM_WORDS_smtp_sign_in_first};
 		if (!may_send_as(d, login, sender))
-			return (struct vgm_smtp_answer){550, "5.7.1", VGM_WORDS_smtp_sender_not_yours};
+			return (struct vgm_smtp_answer){
+			    550, "5.7.1", VGM_WORDS_smtp_sender_not_yours};
 	}
 	if (vgm_smtpd_memory_is_full(d))
 		return (struct vgm_smtp_answer){452, "4.3.1", VGM_WORDS_smtp_no_room};
@@ -215,8 +220,9 @@ struct vgm_smtp_answer vgm_smtpd_rule_recipient(void *context, struct vgm_slice 
 	struct vgm_smtpd *d = s->door;
 	const struct vgm_smtpd_machine *m;
 	if (is_ours(d, vgm_smtp_domain_of(mailbox)))
-		return exists(d, mailbox) ? fine :
-		    (struct vgm_smtp_answer){550, "5.1.1", VGM_WORDS_smtp_unknown_user};
+		return exists(d, mailbox)
+			   ? fine
+			   : (struct vgm_smtp_answer){550, "5.1.1", VGM_WORDS_smtp_unknown_user};
 	switch (d->run->instance) {
 	case VGM_INSTANCE_SUBMIT:
 		return fine;

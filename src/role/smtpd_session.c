@@ -15,7 +15,7 @@
 
 #define HANDSHAKE_MS 30000
 #define LINGER_MS 2000
-#define PAUSE_MS 10000   /* without memory for so long, a body is given up */
+#define PAUSE_MS 10000 /* without memory for so long, a body is given up */
 #define STRESS_DIVISOR 6
 
 static void refused(void *context, unsigned code, enum vgm_words_id why, struct vgm_slice about);
@@ -173,7 +173,8 @@ static void handshake(struct vgm_smtpd_session *s)
 static void start_tls(struct vgm_smtpd_session *s)
 {
 	struct vgm_err err;
-	if (!s->door->tls || vgm_stream_start_tls(&s->stream, s->door->tls, NULL, false, &err) < 0) {
+	struct vgm_tls *tls = s->door->tls;
+	if (!tls || vgm_stream_start_tls(&s->stream, tls, NULL, false, &err) < 0) {
 		vgm_smtpd_session_close(s);
 		return;
 	}
@@ -187,7 +188,8 @@ static void start_tls(struct vgm_smtpd_session *s)
 /* More bytes for a body than there is memory: wait, and let others finish. */
 static bool must_pause(struct vgm_smtpd_session *s)
 {
-	return vgm_smtp_session_in_body(s->smtp) && !s->no_memory && vgm_smtpd_memory_is_full(s->door);
+	return vgm_smtp_session_in_body(s->smtp) && !s->no_memory &&
+	       vgm_smtpd_memory_is_full(s->door);
 }
 
 static void pause_reading(struct vgm_smtpd_session *s)
@@ -233,7 +235,8 @@ static bool read_once(struct vgm_smtpd_session *s)
 static void cut_when_stopping(struct vgm_smtpd_session *s)
 {
 	struct vgm_smtp_answer bye = {421, "4.3.2", VGM_WORDS_smtp_stopping};
-	if (s->door->run->stopping && s->phase == VGM_SMTPD_TALK && vgm_smtp_session_is_idle(s->smtp))
+	bool idle = s->phase == VGM_SMTPD_TALK && vgm_smtp_session_is_idle(s->smtp);
+	if (s->door->run->stopping && idle)
 		vgm_smtp_session_cut(s->smtp, bye);
 }
 
@@ -365,7 +368,8 @@ static void ready(void *context, unsigned events_ready)
 	}
 }
 
-void vgm_smtpd_session_open(struct vgm_smtpd *d, int fd, const struct vgm_addr *from, bool tls_first)
+void vgm_smtpd_session_open(
+    struct vgm_smtpd *d, int fd, const struct vgm_addr *from, bool tls_first)
 {
 	if (d->free_count == 0 && d->slots_top == VGM_SMTPD_SLOTS) {
 		close(fd);
@@ -420,12 +424,14 @@ static void tick_talk(struct vgm_smtpd_session *s, uint64_t now_ms)
 	if (s->paused) {
 		if (now_ms - s->paused_ms < PAUSE_MS)
 			return;
-		/* What follows is read over, and 452 said at its end. */
+		/* What follows is read over, and 452 said at its end. Its memory
+		 * lets the others go on, so that not all are given up together. */
 		s->no_memory = true;
 		s->paused = false;
 		s->door->paused_count--;
 		s->heard_ms = s->body_from_ms = now_ms;
 		vgm_io_want(s->io, VGM_IO_READ);
+		vgm_smtpd_body_drop(s);
 	} else if (vgm_smtp_session_wants(s->smtp) == VGM_SMTP_WANT_ANSWER) {
 		vgm_smtpd_admit_late(s);
 	} else if (vgm_smtp_session_in_body(s->smtp)) {

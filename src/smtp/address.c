@@ -131,7 +131,7 @@ static int host_name(struct input *in)
 			in->at++;
 		size_t len = in->at - start;
 		if (len == 0 || in->text.data[start] == '-' || in->text.data[in->at - 1] == '-')
-			return invalid(in, "an empty part, or a hyphen at the edge of one, in the domain");
+			return invalid(in, "an empty part of the domain, or a hyphen at its edge");
 		if (len > LABEL_MAX)
 			return too_long(in, "a part of the domain");
 	} while (take(in, '.'));

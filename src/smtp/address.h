@@ -48,7 +48,9 @@ struct vgm_slice vgm_smtp_local_of(struct vgm_slice mailbox);
 /* xtext: "+HH" for what is not printable ASCII, and for "+", "=" themselves.
  * Decoding refuses (VGM_E_INVALID) lower-case digits, forbidden bytes, and any
  * control byte in the result. */
-int vgm_smtp_xtext_decode(struct vgm_slice text, struct vgm_buf *out, struct vgm_err *) VGM_MUST_USE;
-int vgm_smtp_xtext_encode(struct vgm_slice bytes, struct vgm_buf *out) VGM_MUST_USE; /* VGM_E_LIMIT */
+int vgm_smtp_xtext_decode(struct vgm_slice text, struct vgm_buf *out, struct vgm_err *)
+    VGM_MUST_USE;
+/* VGM_E_LIMIT; out is then as before. */
+int vgm_smtp_xtext_encode(struct vgm_slice bytes, struct vgm_buf *out) VGM_MUST_USE;
 
 #endif

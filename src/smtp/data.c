@@ -44,8 +44,10 @@ static void emit(struct output *o, const void *bytes, size_t len)
 
 void vgm_smtp_data_init(struct vgm_smtp_data *d, bool repair, bool chunked)
 {
-	*d = (struct vgm_smtp_data){.state = VGM_SMTP_DATA_LINE, .repair = repair,
-	    .chunked = chunked, .window = WINDOW_MAX};
+	*d = (struct vgm_smtp_data){.state = VGM_SMTP_DATA_LINE,
+	    .repair = repair,
+	    .chunked = chunked,
+	    .window = WINDOW_MAX};
 }
 
 bool vgm_smtp_data_refused(const struct vgm_smtp_data *d)

@@ -7,8 +7,8 @@
 
 #define RESPONSE_MAX (3 * VGM_SMTP_LOGIN_MAX + 2)
 
-static void refuse(struct vgm_smtp_session *s, unsigned code, const char *enhanced,
-    enum vgm_words_id why)
+static void refuse(
+    struct vgm_smtp_session *s, unsigned code, const char *enhanced, enum vgm_words_id why)
 {
 	vgm_buf_release(&s->auth_login);
 	if (s->state == VGM_SMTP_AUTH)

@@ -8,10 +8,10 @@
 #define ANY (IN(GREETED) | IN(READY) | IN(MAIL) | IN(RCPT) | IN(BETWEEN))
 
 enum command_flags {
-	EMPTY = 1,  /* moves no message: counts towards max_commands */
-	LONG = 2,   /* may be longer than 512 bytes */
-	ALONE = 4,  /* takes no argument: 501 with one */
-	SELF = 8,   /* asks for its state itself (BDAT: its chunk comes in any case) */
+	EMPTY = 1, /* moves no message: counts towards max_commands */
+	LONG = 2,  /* may be longer than 512 bytes */
+	ALONE = 4, /* takes no argument: 501 with one */
+	SELF = 8,  /* asks for its state itself (BDAT: its chunk comes in any case) */
 };
 
 static const struct command {
@@ -39,8 +39,8 @@ static const struct command {
 /* First words of protocols that browsers and worms can be made to speak to us:
  * the rest of what they send is not worth reading. */
 static const char *const foreign[] = {"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT", "DELETE",
-    "PATCH", "TRACE", "PRI", "PROXY", "PING", "Host:", "User-Agent:", "Content-Length:", "Content-Type:",
-    "Cookie:", "Referer:", "Accept:"};
+    "PATCH", "TRACE", "PRI", "PROXY", "PING",
+    "Host:", "User-Agent:", "Content-Length:", "Content-Type:", "Cookie:", "Referer:", "Accept:"};
 
 static bool is_letter(uint8_t c)
 {

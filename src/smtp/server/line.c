@@ -30,7 +30,8 @@ static void gather(struct vgm_smtp_session *s, struct vgm_slice part)
 }
 
 /* A line without its LF: is it a command? If not, it is answered here. */
-static bool accept_line(struct vgm_smtp_session *s, struct vgm_slice *line, uint64_t length, bool cr)
+static bool accept_line(
+    struct vgm_smtp_session *s, struct vgm_slice *line, uint64_t length, bool cr)
 {
 	struct line_reader *l = &s->line;
 	bool skipped = l->skipping;

@@ -5,8 +5,7 @@
 #define V1_MAX 107 /* with CR LF */
 #define V2_HEAD 16
 
-static const struct vgm_slice v2_signature = {
-    (const uint8_t *)"\r\n\r\n\0\r\nQUIT\n", 12};
+static const struct vgm_slice v2_signature = {(const uint8_t *)"\r\n\r\n\0\r\nQUIT\n", 12};
 
 /* ---- version 1: "PROXY TCP4 192.0.2.1 198.51.100.1 56324 25\r\n" ---- */
 
@@ -32,9 +31,9 @@ static bool v1_addresses(struct vgm_slice rest, bool v4, struct vgm_addr *client
 	struct vgm_addr server;
 	struct vgm_slice from = word(&rest), to = word(&rest);
 	struct vgm_slice from_port = word(&rest), to_port = rest;
-	return vgm_ip_parse(from, client->ip, NULL) == 0 && vgm_ip_parse(to, server.ip, NULL) == 0 &&
-	       vgm_ip_is_v4(client->ip) == v4 && port(from_port, &client->port) &&
-	       port(to_port, &server.port);
+	return vgm_ip_parse(from, client->ip, NULL) == 0 &&
+	       vgm_ip_parse(to, server.ip, NULL) == 0 && vgm_ip_is_v4(client->ip) == v4 &&
+	       port(from_port, &client->port) && port(to_port, &server.port);
 }
 
 static int parse_v1(struct vgm_slice in, struct vgm_proxy *out, size_t *out_used)

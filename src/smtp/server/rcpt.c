@@ -9,6 +9,7 @@
 
 static const struct vgm_smtp_answer fine = {0};
 static const struct vgm_smtp_answer bad_value = {501, "5.5.4", VGM_WORDS_smtp_bad_parameter};
+static const struct vgm_smtp_answer unknown = {555, "5.5.4", VGM_WORDS_smtp_unknown_parameter};
 
 static struct vgm_smtp_answer param_notify(struct vgm_slice list, uint8_t *notify)
 {
@@ -22,7 +23,8 @@ static struct vgm_smtp_answer param_notify(struct vgm_slice list, uint8_t *notif
 	do {
 		size_t comma = vgm_slice_find(list, ','), i = 0;
 		struct vgm_slice word = vgm_slice_sub(list, 0, comma);
-		while (i < VGM_ARRAY_LEN(words) && !vgm_slice_eq_nocase(word, vgm_slice_str(words[i].word)))
+		while (i < VGM_ARRAY_LEN(words) &&
+		       !vgm_slice_eq_nocase(word, vgm_slice_str(words[i].word)))
 			i++;
 		/* "a," ends with an empty word */
 		if (i == VGM_ARRAY_LEN(words) || comma + 1 == list.len)
@@ -63,7 +65,7 @@ static struct vgm_smtp_answer read_params(
 		else if (vgm_slice_eq_nocase(p.key, VGM_SLICE_LIT("ORCPT")))
 			no = param_orcpt(p.value, orcpt);
 		else
-			no = (struct vgm_smtp_answer){555, "5.5.4", VGM_WORDS_smtp_unknown_parameter};
+			no = unknown;
 	}
 	return no;
 }
@@ -76,7 +78,8 @@ static bool is_listed(const struct transaction *t, struct vgm_slice mailbox)
 	return false;
 }
 
-static void add(struct transaction *t, struct vgm_slice mailbox, struct vgm_slice orcpt, uint8_t notify)
+static void add(
+    struct transaction *t, struct vgm_slice mailbox, struct vgm_slice orcpt, uint8_t notify)
 {
 	struct vgm_smtp_transaction *seen = &t->seen;
 	if (seen->recipients_count == t->recipients_room) {

@@ -27,7 +27,8 @@ static size_t line_end(struct vgm_slice text)
 	return space > 0 && space < LINE_MAX_TEXT ? space : LINE_MAX_TEXT;
 }
 
-static void put(struct vgm_smtp_session *s, unsigned code, const char *enhanced, struct vgm_slice text)
+static void put(
+    struct vgm_smtp_session *s, unsigned code, const char *enhanced, struct vgm_slice text)
 {
 	int r = 0;
 	do {
@@ -52,12 +53,12 @@ static int add_help(struct vgm_smtp_session *s, struct vgm_buf *text)
 	if (phone[0])
 		return vgm_words_fill(VGM_WORDS_smtp_help_phone, s->settings->language, text,
 		    "phone", phone, "reference", s->reference, NULL);
-	return vgm_words_fill(VGM_WORDS_smtp_help, s->settings->language, text, "reference",
-	    s->reference, NULL);
+	return vgm_words_fill(
+	    VGM_WORDS_smtp_help, s->settings->language, text, "reference", s->reference, NULL);
 }
 
-static void send_text(struct vgm_smtp_session *s, unsigned code, const char *enhanced,
-    struct vgm_slice text)
+static void send_text(
+    struct vgm_smtp_session *s, unsigned code, const char *enhanced, struct vgm_slice text)
 {
 	if (speaks_utf8(s) || vgm_is_ascii(text)) {
 		put(s, code, enhanced, text);
@@ -94,12 +95,13 @@ static int fill(struct vgm_smtp_session *s, struct vgm_smtp_answer a, struct vgm
 	int r = vgm_text_escape(about, ABOUT_MAX, &shown);
 	if (r < 0)
 		return r;
-	r = vgm_words_fill(a.why, s->settings->language, text, "address", vgm_buf_str(&shown), "max",
-	    max, "hostname", s->settings->hostname, NULL);
+	r = vgm_words_fill(a.why, s->settings->language, text, "address", vgm_buf_str(&shown),
+	    "max", max, "hostname", s->settings->hostname, NULL);
 	return r < 0 ? r : add_help(s, text);
 }
 
-void vgm_smtp_say_about(struct vgm_smtp_session *s, struct vgm_smtp_answer a, struct vgm_slice about)
+void vgm_smtp_say_about(
+    struct vgm_smtp_session *s, struct vgm_smtp_answer a, struct vgm_slice about)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(TEXT_MAX);
 	if (a.code < 400) {
@@ -122,8 +124,8 @@ void vgm_smtp_say(
 		return;
 	}
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(TEXT_MAX);
-	if (vgm_words_fill(why, s->settings->language, &text, "hostname", s->settings->hostname,
-		NULL) < 0)
+	if (vgm_words_fill(
+		why, s->settings->language, &text, "hostname", s->settings->hostname, NULL) < 0)
 		vgm_buf_clear(&text);
 	send_text(s, code, enhanced, vgm_buf_slice(&text));
 }

@@ -84,7 +84,8 @@ struct vgm_smtp_events {
 	void (*authenticate)(void *context, struct vgm_slice login, struct vgm_slice password);
 	/* For the log: a reply of 4xx or 5xx, and the address or command that it is
 	 * about (raw bytes). */
-	void (*refused)(void *context, unsigned code, enum vgm_words_id why, struct vgm_slice about);
+	void (*refused)(
+	    void *context, unsigned code, enum vgm_words_id why, struct vgm_slice about);
 };
 
 enum vgm_smtp_want {

@@ -6,7 +6,8 @@
 void vgm_smtp_vrfy(struct vgm_smtp_session *s, struct vgm_slice args)
 {
 	if (vgm_slice_trim(args).len == 0)
-		vgm_smtp_error(s, 501, "5.5.4", VGM_WORDS_smtp_bad_parameter, VGM_SLICE_LIT("VRFY"));
+		vgm_smtp_error(
+		    s, 501, "5.5.4", VGM_WORDS_smtp_bad_parameter, VGM_SLICE_LIT("VRFY"));
 	else
 		vgm_smtp_say(s, 252, "2.1.5", VGM_WORDS_smtp_not_verified);
 }

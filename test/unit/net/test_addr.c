@@ -114,7 +114,8 @@ static void test_ports(void **state)
 		uint16_t port;
 		int r = vgm_addr_split(in, &host, &port, NULL);
 		assert_int_equal(r, ports[i].host ? 0 : VGM_E_INVALID);
-		assert_int_equal(vgm_addr_parse(in, &a, NULL), ports[i].address ? 0 : VGM_E_INVALID);
+		assert_int_equal(
+		    vgm_addr_parse(in, &a, NULL), ports[i].address ? 0 : VGM_E_INVALID);
 		if (r < 0)
 			continue;
 		assert_true(vgm_slice_eq(host, vgm_slice_str(ports[i].host)));
@@ -151,12 +152,14 @@ static void test_networks(void **state)
 	for (size_t i = 0; i < VGM_ARRAY_LEN(networks); i++) {
 		struct vgm_network n;
 		uint8_t ip[16];
-		assert_int_equal(vgm_network_parse(vgm_slice_str(networks[i].network), &n, NULL), 0);
+		assert_int_equal(
+		    vgm_network_parse(vgm_slice_str(networks[i].network), &n, NULL), 0);
 		assert_int_equal(vgm_ip_parse(vgm_slice_str(networks[i].ip), ip, NULL), 0);
 		assert_int_equal(vgm_network_has(&n, ip), networks[i].has);
 	}
 	static const char *const wrong[] = {"192.0.2.1/24", "192.0.2.0/33", "192.0.2.0/", "/24",
-	    "192.0.2.0/-1", "2001:db8::1/32", "2001:db8::/129", "example.org/24", "192.0.2.0/2 4", ""};
+	    "192.0.2.0/-1", "2001:db8::1/32", "2001:db8::/129", "example.org/24", "192.0.2.0/2 4",
+	    ""};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(wrong); i++) {
 		struct vgm_network n;
 		assert_int_equal(
@@ -173,7 +176,7 @@ static void test_every_prefix(void **state)
 		uint8_t in[16], out[16] = {0}, masked[16];
 		memset(in, 0xff, 16);
 		for (unsigned b = 0; b < bits; b++)
-			in[b / 8] &= (uint8_t)~(0x80 >> (b % 8));
+			in[b / 8] &= (uint8_t) ~(0x80 >> (b % 8));
 		out[(bits - 1) / 8] = (uint8_t)(0x80 >> ((bits - 1) % 8));
 		assert_true(vgm_network_has(&n, in));
 		assert_false(vgm_network_has(&n, out));
@@ -235,10 +238,14 @@ static void test_sockaddr(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_ip), cmocka_unit_test(test_ip_with_nul),
-	    cmocka_unit_test(test_literal), cmocka_unit_test(test_ports),
-	    cmocka_unit_test(test_networks), cmocka_unit_test(test_every_prefix),
-	    cmocka_unit_test(test_client_networks), cmocka_unit_test(test_loopback),
+	    cmocka_unit_test(test_ip),
+	    cmocka_unit_test(test_ip_with_nul),
+	    cmocka_unit_test(test_literal),
+	    cmocka_unit_test(test_ports),
+	    cmocka_unit_test(test_networks),
+	    cmocka_unit_test(test_every_prefix),
+	    cmocka_unit_test(test_client_networks),
+	    cmocka_unit_test(test_loopback),
 	    cmocka_unit_test(test_sockaddr),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@
 
 struct door {
 	struct role_process smtpd, keyd;
-	int pool;      /* we are the filters */
+	int pool; /* we are the filters */
 	int keyd_dir;
 	struct vgm_addr at;
 };
@@ -55,7 +55,8 @@ static void start_keyd(struct door *d, int *out_line)
 	assert_int_equal(vgm_ipc_pair(fds, false, NULL), 0);
 	d->keyd = role_fork(&vgm_role_keyd);
 	role_configure(&d->keyd, VGM_INSTANCE_TLS, "hostname: mx.in.example\n", d->keyd_dir);
-	struct vgm_msg_peer m = {.role = VGM_ROLE_SMTPD, .instance = VGM_INSTANCE_SUBMIT, .channel = fds[0]};
+	struct vgm_msg_peer m = {
+	    .role = VGM_ROLE_SMTPD, .instance = VGM_INSTANCE_SUBMIT, .channel = fds[0]};
 	role_send(d->keyd.master, VGM_MSG_peer, &m);
 	close(fds[0]);
 	assert_int_equal(role_start(&d->keyd), 0);
@@ -69,12 +70,19 @@ static void send_listener(struct door *d, int fd, bool tls)
 	close(fd);
 }
 
-static void configure(struct door *d, enum vgm_instance instance, const char *options, const char *directory)
+static void configure(
+    struct door *d, enum vgm_instance instance, const char *options, const char *directory)
 {
-	struct vgm_msg_configure m = {.build = vgm_slice_str(vgm_build_id()), .instance = (uint8_t)instance,
-	    .version = 1, .options = vgm_slice_str(options), .directory = -1, .extra = -1, .ledger = -1};
+	struct vgm_msg_configure m = {.build = vgm_slice_str(vgm_build_id()),
+	    .instance = (uint8_t)instance,
+	    .version = 1,
+	    .options = vgm_slice_str(options),
+	    .directory = -1,
+	    .extra = -1,
+	    .ledger = -1};
 	if (directory)
-		assert_int_equal(vgm_memfd_of("directory", vgm_slice_str(directory), &m.directory, NULL), 0);
+		assert_int_equal(
+		    vgm_memfd_of("directory", vgm_slice_str(directory), &m.directory, NULL), 0);
 	role_send(d->smtpd.master, VGM_MSG_configure, &m);
 	if (directory)
 		close(m.directory);
@@ -91,7 +99,8 @@ static void open_door_full(struct door *d, enum vgm_instance instance, const cha
 	configure(d, instance, options, directory);
 	d->pool = role_peer(&d->smtpd, VGM_ROLE_ADMIT, VGM_INSTANCE_ONLY);
 	if (with_keyd) {
-		struct vgm_msg_peer m = {.role = VGM_ROLE_KEYD, .instance = VGM_INSTANCE_TLS, .channel = keyd_line};
+		struct vgm_msg_peer m = {
+		    .role = VGM_ROLE_KEYD, .instance = VGM_INSTANCE_TLS, .channel = keyd_line};
 		role_send(d->smtpd.master, VGM_MSG_peer, &m);
 		close(keyd_line);
 	}
@@ -155,7 +164,8 @@ static const char *hear(int fd, int count)
 		if (line[at++] != '\n')
 			continue;
 		if (line[3] == ' ') {
-			used += (size_t)snprintf(codes + used, sizeof codes - used, "%s%.3s", used ? " " : "", line);
+			used += (size_t)snprintf(
+			    codes + used, sizeof codes - used, "%s%.3s", used ? " " : "", line);
 			count--;
 		}
 		at = 0;
@@ -185,8 +195,10 @@ static const struct vgm_msg_admit *take_job(const struct door *d, struct vgm_rec
 
 static void answer(const struct door *d, uint64_t session, uint16_t code)
 {
-	struct vgm_msg_admitted m = {.session = session, .code = code,
-	    .enhanced = vgm_slice_str(code == 250 ? "2.0.0" : "5.7.1"), .text = VGM_SLICE_LIT("so be it")};
+	struct vgm_msg_admitted m = {.session = session,
+	    .code = code,
+	    .enhanced = vgm_slice_str(code == 250 ? "2.0.0" : "5.7.1"),
+	    .text = VGM_SLICE_LIT("so be it")};
 	role_send(d->pool, VGM_MSG_admitted, &m);
 }
 
@@ -225,7 +237,8 @@ static void test_mail(void **state)
 	for (int i = 0; i < 3; i++) {
 		say(fd, ENVELOPE "DATA\r\n");
 		assert_string_equal(hear(fd, 3), "250 250 354");
-		say(fd, "Subject: x\r\n\r\n..dot\r\n.\r\n" "NOOP\r\n");
+		say(fd, "Subject: x\r\n\r\n..dot\r\n.\r\n"
+			"NOOP\r\n");
 		const struct vgm_msg_admit *m = take_job(&d, &got);
 		assert_body(m, "Subject: x\r\n\r\n.dot\r\n");
 		assert_int_equal(m->instance, VGM_INSTANCE_RECEIVE);
@@ -242,7 +255,8 @@ static void test_mail(void **state)
 	assert_int_equal(open_files(d.smtpd.pid), files);
 	/* nobody of ours, nobody of others */
 	say(fd, "MAIL FROM:<>\r\nRCPT TO:<x@elsewhere.example>\r\nRCPT TO:<y@IN.EXAMPLE>\r\n"
-		"RCPT TO:<y@sub.in.example>\r\nRCPT TO:<postmaster>\r\nRSET\r\nAUTH PLAIN AA==\r\nSTARTTLS\r\nQUIT\r\n");
+		"RCPT TO:<y@sub.in.example>\r\nRCPT TO:<postmaster>\r\nRSET\r\nAUTH PLAIN "
+		"AA==\r\nSTARTTLS\r\nQUIT\r\n");
 	assert_string_equal(hear(fd, 10), "250 550 250 550 250 250 502 502 221 end");
 	close(fd);
 	close_door(&d);
@@ -252,10 +266,12 @@ static void test_directory(void **state)
 {
 	(void)state;
 	struct door d;
-	open_door_full(&d, VGM_INSTANCE_RECEIVE, BASE, "anna@in.example alias=a.b@in.example\n", false, false);
+	open_door_full(
+	    &d, VGM_INSTANCE_RECEIVE, BASE, "anna@in.example alias=a.b@in.example\n", false, false);
 	int fd = greeted(&d);
 	say(fd, "MAIL FROM:<x@y>\r\nRCPT TO:<anna@in.example>\r\nRCPT TO:<A.B@in.example>\r\n"
-		"RCPT TO:<nobody@in.example>\r\nRCPT TO:<postmaster@in.example>\r\nRCPT TO:<postmaster>\r\nQUIT\r\n");
+		"RCPT TO:<nobody@in.example>\r\nRCPT TO:<postmaster@in.example>\r\nRCPT "
+		"TO:<postmaster>\r\nQUIT\r\n");
 	assert_string_equal(hear(fd, 8), "250 250 250 550 250 250 221 end");
 	close(fd);
 	close_door(&d);
@@ -298,8 +314,9 @@ static void test_leaving(void **state)
 	(void)state;
 	struct door d;
 	open_door(&d, VGM_INSTANCE_RECEIVE, BASE);
-	static const char *const stages[] = {"", "EH", "EHLO x\r\n", "EHLO x\r\nMAIL FROM:<a@b>\r\n",
-	    "EHLO x\r\n" ENVELOPE, "EHLO x\r\n" ENVELOPE "BDAT 100\r\nhalf a", "EHLO x\r\n" ENVELOPE "BDAT 4\r\na\r\n"};
+	static const char *const stages[] = {"", "EH", "EHLO x\r\n",
+	    "EHLO x\r\nMAIL FROM:<a@b>\r\n", "EHLO x\r\n" ENVELOPE,
+	    "EHLO x\r\n" ENVELOPE "BDAT 100\r\nhalf a", "EHLO x\r\n" ENVELOPE "BDAT 4\r\na\r\n"};
 	int probe = greeted(&d);
 	size_t files = open_files(d.smtpd.pid);
 	for (int reset = 0; reset < 2; reset++)
@@ -307,7 +324,8 @@ static void test_leaving(void **state)
 			struct linger now = {reset, 0};
 			int fd = connect_to(&d);
 			say(fd, stages[i]);
-			assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+			assert_int_equal(
+			    setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
 			close(fd);
 		}
 	for (int wait = 0; wait < 100 && open_files(d.smtpd.pid) != files; wait++)
@@ -332,7 +350,8 @@ static void send_mail(int fd, const char *body)
 static void next_from_master(const struct door *d, enum vgm_msg_type type, struct vgm_received *got)
 {
 	do
-		assert_int_equal(vgm_ipc_receive(d->smtpd.master, got, fixture_deadline(), NULL), 0);
+		assert_int_equal(
+		    vgm_ipc_receive(d->smtpd.master, got, fixture_deadline(), NULL), 0);
 	while (got->type == VGM_MSG_log);
 	assert_int_equal(got->type, type);
 }
@@ -342,13 +361,16 @@ static void test_strikes(void **state)
 	(void)state;
 	struct door d;
 	open_door(&d, VGM_INSTANCE_RECEIVE, BASE);
-	VGM_CLEANUP(vgm_received_release) struct vgm_received got = VGM_RECEIVED_INIT, told = VGM_RECEIVED_INIT;
+	VGM_CLEANUP(vgm_received_release)
+	struct vgm_received got = VGM_RECEIVED_INIT,
+			    told = VGM_RECEIVED_INIT;
 	static const char body[] = "killer\r\n";
 	uint8_t sha256[32];
 	crypto_hash_sha256(sha256, (const unsigned char *)body, sizeof body - 1);
 	int fd = greeted(&d);
 	send_mail(fd, body);
-	struct vgm_msg_filter_died died = {.session = take_job(&d, &got)->session, .cause = VGM_DEATH_CRASH};
+	struct vgm_msg_filter_died died = {
+	    .session = take_job(&d, &got)->session, .cause = VGM_DEATH_CRASH};
 	role_send(d.pool, VGM_MSG_filter_died, &died);
 	assert_string_equal(hear(fd, 1), "451");
 	next_from_master(&d, VGM_MSG_strike, &told);
@@ -359,7 +381,8 @@ static void test_strikes(void **state)
 	assert_int_equal(strike->network[15], 0);
 	/* wall time is no strike: the next message from the door is of another kind */
 	send_mail(fd, body);
-	died = (struct vgm_msg_filter_died){.session = take_job(&d, &got)->session, .cause = VGM_DEATH_WALL};
+	died = (struct vgm_msg_filter_died){
+	    .session = take_job(&d, &got)->session, .cause = VGM_DEATH_WALL};
 	role_send(d.pool, VGM_MSG_filter_died, &died);
 	assert_string_equal(hear(fd, 1), "451");
 	/* the body is struck: sealed only; another of its size is not */
@@ -440,8 +463,10 @@ static void test_timeouts(void **state)
 {
 	(void)state;
 	struct door d;
-	open_door(&d, VGM_INSTANCE_RECEIVE, BASE "smtp: {command_timeout: 1s, min_rate_after: 1s, min_rate: 1000}\n");
-	int silent = connect_to(&d), dripping = greeted(&d), stuck = greeted(&d), slow = greeted(&d);
+	open_door(&d, VGM_INSTANCE_RECEIVE,
+	    BASE "smtp: {command_timeout: 1s, min_rate_after: 1s, min_rate: 1000}\n");
+	int silent = connect_to(&d), dripping = greeted(&d), stuck = greeted(&d),
+	    slow = greeted(&d);
 	assert_string_equal(hear(silent, 1), "220");
 	say(stuck, ENVELOPE "DATA\r\n");
 	say(slow, ENVELOPE "DATA\r\n");
@@ -473,7 +498,8 @@ static void test_memory_pause(void **state)
 	VGM_CLEANUP(vgm_received_release) struct vgm_received got = VGM_RECEIVED_INIT;
 	static char block[1 << 16];
 	for (size_t i = 0; i + 64 <= sizeof block; i += 64)
-		memcpy(block + i, "..............................................................\r\n", 64);
+		memcpy(block + i,
+		    "..............................................................\r\n", 64);
 	memset(block, 'x', 1);
 	int first = greeted(&d), second = greeted(&d);
 	say(second, ENVELOPE "DATA\r\n");
@@ -507,7 +533,8 @@ static void test_proxy_and_limits(void **state)
 {
 	(void)state;
 	struct door d;
-	open_door(&d, VGM_INSTANCE_RECEIVE, BASE "receive: {proxies: [127.0.0.1]}\nsmtp: {max_per_client: 2}\n");
+	open_door(&d, VGM_INSTANCE_RECEIVE,
+	    BASE "receive: {proxies: [127.0.0.1]}\nsmtp: {max_per_client: 2}\n");
 	VGM_CLEANUP(vgm_received_release) struct vgm_received got = VGM_RECEIVED_INIT;
 	int fd[4];
 	for (int i = 0; i < 4; i++) {
@@ -598,10 +625,12 @@ static void test_devices(void **state)
 	(void)state;
 	struct door d;
 	VGM_CLEANUP(vgm_received_release) struct vgm_received got = VGM_RECEIVED_INIT;
-	open_door(&d, VGM_INSTANCE_DEVICES, BASE "devices: {machines: [{name: copieur, address: 127.0.0.1}]}\n");
+	open_door(&d, VGM_INSTANCE_DEVICES,
+	    BASE "devices: {machines: [{name: copieur, address: 127.0.0.1}]}\n");
 	int fd = connect_to(&d);
 	assert_string_equal(hear(fd, 1), "220");
-	say(fd, "HELO copier room 3\r\nMAIL FROM:scan@in.example\r\nRCPT TO:<x@out.example>\r\nRCPT TO:b@in.example\r\nDATA\r\n");
+	say(fd, "HELO copier room 3\r\nMAIL FROM:scan@in.example\r\nRCPT "
+		"TO:<x@out.example>\r\nRCPT TO:b@in.example\r\nDATA\r\n");
 	assert_string_equal(hear(fd, 5), "250 250 550 250 354");
 	say(fd, "Subject: scan\n\nhello\r\n.\r\n");
 	const struct vgm_msg_admit *m = take_job(&d, &got);
@@ -612,13 +641,15 @@ static void test_devices(void **state)
 	assert_string_equal(hear(fd, 1), "250");
 	close(fd);
 	close_door(&d);
-	open_door(&d, VGM_INSTANCE_DEVICES, BASE "devices: {machines: [{name: lab, address: 127.0.0.1, outside: yes}]}\n");
+	open_door(&d, VGM_INSTANCE_DEVICES,
+	    BASE "devices: {machines: [{name: lab, address: 127.0.0.1, outside: yes}]}\n");
 	fd = greeted(&d);
 	say(fd, "MAIL FROM:<a@in.example>\r\nRCPT TO:<x@out.example>\r\n");
 	assert_string_equal(hear(fd, 2), "250 250");
 	close(fd);
 	close_door(&d);
-	open_door(&d, VGM_INSTANCE_DEVICES, BASE "devices: {machines: [{name: lab, address: 192.0.2.1}]}\n");
+	open_door(&d, VGM_INSTANCE_DEVICES,
+	    BASE "devices: {machines: [{name: lab, address: 192.0.2.1}]}\n");
 	fd = connect_to(&d);
 	assert_string_equal(hear(fd, 2), "554 end");
 	close(fd);
@@ -631,7 +662,8 @@ static void test_submit_from_loopback(void **state)
 	struct door d;
 	open_door(&d, VGM_INSTANCE_SUBMIT, BASE);
 	int fd = greeted(&d);
-	say(fd, "MAIL FROM:<a@in.example>\r\nRCPT TO:<x@out.example>\r\nRCPT TO:<b@in.example>\r\n");
+	say(fd,
+	    "MAIL FROM:<a@in.example>\r\nRCPT TO:<x@out.example>\r\nRCPT TO:<b@in.example>\r\n");
 	assert_string_equal(hear(fd, 3), "250 250 250");
 	close(fd);
 	close_door(&d);
@@ -709,9 +741,15 @@ static void login_options(struct vgm_buf *out, const char *password)
 {
 	char hash[crypto_pwhash_STRBYTES];
 	assert_true(sodium_init() >= 0);
-	assert_int_equal(crypto_pwhash_str(hash, password, strlen(password), crypto_pwhash_OPSLIMIT_MIN, 64 << 10), 0);
-	assert_int_equal(vgm_buf_addf(out, BASE "submit:\n  logins:\n    - {name: anna, password: \"%s\"}\n"
-		"    - {name: ward, password: \"%s\", senders: [ward@in.example, \"@lab.example\"]}\n", hash, hash), 0);
+	assert_int_equal(crypto_pwhash_str(hash, password, strlen(password),
+			     crypto_pwhash_OPSLIMIT_MIN, 64 << 10),
+	    0);
+	assert_int_equal(vgm_buf_addf(out,
+			     BASE "submit:\n  logins:\n    - {name: anna, password: \"%s\"}\n"
+				  "    - {name: ward, password: \"%s\", senders: [ward@in.example, "
+				  "\"@lab.example\"]}\n",
+			     hash, hash),
+	    0);
 }
 
 static void test_starttls_and_auth(void **state)
@@ -826,10 +864,12 @@ static void test_reload(void **state)
 	int fd = greeted(&d);
 	say(fd, "MAIL FROM:<a@b>\r\nRCPT TO:<x@new.example>\r\nRCPT TO:<x@in.example>\r\nRSET\r\n");
 	assert_string_equal(hear(fd, 4), "250 550 250 250");
-	configure(&d, VGM_INSTANCE_RECEIVE, "hostname: mx\ndomains: [new.example]\n", "x@new.example\n");
+	configure(
+	    &d, VGM_INSTANCE_RECEIVE, "hostname: mx\ndomains: [new.example]\n", "x@new.example\n");
 	const char *codes;
 	do {
-		say(fd, "MAIL FROM:<a@b>\r\nRCPT TO:<x@new.example>\r\nRCPT TO:<y@new.example>\r\nRSET\r\n");
+		say(fd, "MAIL FROM:<a@b>\r\nRCPT TO:<x@new.example>\r\nRCPT "
+			"TO:<y@new.example>\r\nRSET\r\n");
 		codes = hear(fd, 4);
 	} while (strcmp(codes, "250 550 550 250") == 0);
 	assert_string_equal(codes, "250 250 550 250");
@@ -840,15 +880,24 @@ static void test_reload(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_mail), cmocka_unit_test(test_directory),
-	    cmocka_unit_test(test_big_body), cmocka_unit_test(test_leaving),
-	    cmocka_unit_test(test_strikes), cmocka_unit_test(test_pool_goes_away),
-	    cmocka_unit_test(test_filter_is_late), cmocka_unit_test(test_timeouts),
-	    cmocka_unit_test(test_memory_pause), cmocka_unit_test(test_proxy_and_limits),
-	    cmocka_unit_test(test_total_limit), cmocka_unit_test(test_idle_sessions_are_small),
-	    cmocka_unit_test(test_devices), cmocka_unit_test(test_submit_from_loopback),
-	    cmocka_unit_test(test_starttls_and_auth), cmocka_unit_test(test_tls_first),
-	    cmocka_unit_test(test_tls_cut), cmocka_unit_test(test_stop_waits_for_mail),
+	    cmocka_unit_test(test_mail),
+	    cmocka_unit_test(test_directory),
+	    cmocka_unit_test(test_big_body),
+	    cmocka_unit_test(test_leaving),
+	    cmocka_unit_test(test_strikes),
+	    cmocka_unit_test(test_pool_goes_away),
+	    cmocka_unit_test(test_filter_is_late),
+	    cmocka_unit_test(test_timeouts),
+	    cmocka_unit_test(test_memory_pause),
+	    cmocka_unit_test(test_proxy_and_limits),
+	    cmocka_unit_test(test_total_limit),
+	    cmocka_unit_test(test_idle_sessions_are_small),
+	    cmocka_unit_test(test_devices),
+	    cmocka_unit_test(test_submit_from_loopback),
+	    cmocka_unit_test(test_starttls_and_auth),
+	    cmocka_unit_test(test_tls_first),
+	    cmocka_unit_test(test_tls_cut),
+	    cmocka_unit_test(test_stop_waits_for_mail),
 	    cmocka_unit_test(test_reload),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

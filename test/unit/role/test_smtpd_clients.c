@@ -85,7 +85,7 @@ static void test_wrong_logins(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_is_who), cmocka_unit_test(test_many),
-	    cmocka_unit_test(test_wrong_logins)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_who_is_who),
+	    cmocka_unit_test(test_many), cmocka_unit_test(test_wrong_logins)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

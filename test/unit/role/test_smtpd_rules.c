@@ -66,7 +66,8 @@ static void build(struct house *h, int instance, const char *client, const char 
 	h->door = vgm_alloc(sizeof *h->door);
 	h->door->run = &h->run;
 	vgm_smtpd_rules_load(h->door);
-	assert_int_equal(vgm_directory_parse(vgm_slice_str(people), &h->door->directory, NULL, NULL), 0);
+	assert_int_equal(
+	    vgm_directory_parse(vgm_slice_str(people), &h->door->directory, NULL, NULL), 0);
 	struct vgm_smtpd_session *s = &h->session;
 	s->door = h->door;
 	assert_int_equal(vgm_ip_parse(vgm_slice_str(client), s->address.ip, NULL), 0);
@@ -175,7 +176,8 @@ static void test_trial(void **state)
 	static const struct {
 		const char *client;
 		unsigned mail;
-	} cases[] = {{"127.0.0.1", 0}, {"127.1.2.3", 0}, {"::1", 0}, {"10.0.0.1", 530}, {"2001:db8::1", 530}};
+	} cases[] = {{"127.0.0.1", 0}, {"127.1.2.3", 0}, {"::1", 0}, {"10.0.0.1", 530},
+	    {"2001:db8::1", 530}};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++) {
 		struct house h;
 		build(&h, S, cases[i].client, NULL);
@@ -184,7 +186,8 @@ static void test_trial(void **state)
 		h.run.conf.logins_count = 0;
 		vgm_smtpd_rules_load(h.door);
 		assert_int_equal(vgm_smtpd_rule_connect(&h.session).code, 0);
-		assert_int_equal(vgm_smtpd_rule_mail(&h.session, VGM_SLICE_NONE).code, cases[i].mail);
+		assert_int_equal(
+		    vgm_smtpd_rule_mail(&h.session, VGM_SLICE_NONE).code, cases[i].mail);
 		h.run.conf.logins_count = logins;
 		h.run.conf.submit_relays.count = 2;
 		h.run.conf.submit_relay_certificates.count = 1;
@@ -247,8 +250,8 @@ static void test_memory(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules), cmocka_unit_test(test_trial),
-	    cmocka_unit_test(test_certificate),
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules),
+	    cmocka_unit_test(test_trial), cmocka_unit_test(test_certificate),
 	    cmocka_unit_test(test_struck_network), cmocka_unit_test(test_memory)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,12 @@
 
 #include "smtp/address.h"
 
-enum { N = VGM_SMTP_PATH_NULL, P = VGM_SMTP_PATH_POSTMASTER, U = VGM_SMTP_PATH_UTF8, B = VGM_SMTP_PATH_BARE };
+enum {
+	N = VGM_SMTP_PATH_NULL,
+	P = VGM_SMTP_PATH_POSTMASTER,
+	U = VGM_SMTP_PATH_UTF8,
+	B = VGM_SMTP_PATH_BARE
+};
 
 /* out NULL = refused with code; rest = what stays unread behind the path. */
 static const struct {
@@ -92,7 +97,8 @@ static const struct {
     {"<a@[]>", 0, NULL, "", VGM_E_INVALID},
     {"<a@[x]y>", 0, NULL, "", VGM_E_INVALID},
     /* UTF-8 */
-    {"<h\xc3\xa9l\xc3\xa8ne@h\xc3\xb4pital.example>", U, "h\xc3\xa9l\xc3\xa8ne@h\xc3\xb4pital.example", "", 0},
+    {"<h\xc3\xa9l\xc3\xa8ne@h\xc3\xb4pital.example>", U,
+	"h\xc3\xa9l\xc3\xa8ne@h\xc3\xb4pital.example", "", 0},
     {"<h\xc3\xa9@b.example>", 0, NULL, "", VGM_E_DENIED},
     {"<h\xc3@b.example>", U, NULL, "", VGM_E_INVALID},
     {"<h\xc0\xafx@b.example>", U, NULL, "", VGM_E_INVALID},
@@ -128,8 +134,9 @@ static void test_paths(void **state)
 		/* Read again, what was written comes out the same. */
 		VGM_CLEANUP(vgm_buf_release) struct vgm_buf again = VGM_BUF_INIT(2000);
 		if (out.len)
-			assert_int_equal(vgm_smtp_mailbox_parse(vgm_buf_slice(&out),
-					     paths[i].flags | P, &again, NULL), 0);
+			assert_int_equal(vgm_smtp_mailbox_parse(
+					     vgm_buf_slice(&out), paths[i].flags | P, &again, NULL),
+			    0);
 		assert_true(vgm_slice_eq(vgm_buf_slice(&again), vgm_buf_slice(&out)));
 	}
 }
@@ -144,8 +151,8 @@ static void test_every_byte(void **state)
 		VGM_CLEANUP(vgm_buf_release) struct vgm_buf out = VGM_BUF_INIT(2000);
 		size_t used;
 		int r = vgm_smtp_path_parse(vgm_slice(bare, sizeof bare), 0, &out, &used, NULL);
-		bool atom = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-			    (c && strchr(".!#$%&'*+-/=?^_`{|}~", c));
+		bool atom = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+			    (c >= 'a' && c <= 'z') || (c && strchr(".!#$%&'*+-/=?^_`{|}~", c));
 		/* "<a@b@x>" and "<a>b..." are other things, and wrong as well */
 		assert_int_equal(r == 0, atom);
 		r = vgm_smtp_path_parse(vgm_slice(quoted, sizeof quoted), 0, &out, &used, NULL);
@@ -176,9 +183,11 @@ static void test_ceilings(void **state)
 {
 	(void)state;
 	assert_int_equal(parse_str(repeat("<", 'a', VGM_SMTP_LOCAL_MAX, "@b.example>")), 0);
-	assert_int_equal(parse_str(repeat("<", 'a', VGM_SMTP_LOCAL_MAX + 1, "@b.example>")), VGM_E_LIMIT);
+	assert_int_equal(
+	    parse_str(repeat("<", 'a', VGM_SMTP_LOCAL_MAX + 1, "@b.example>")), VGM_E_LIMIT);
 	assert_int_equal(parse_str(repeat("<\"", ' ', VGM_SMTP_LOCAL_MAX, "\"@b.example>")), 0);
-	assert_int_equal(parse_str(repeat("<\"", ' ', VGM_SMTP_LOCAL_MAX + 1, "\"@b.example>")), VGM_E_LIMIT);
+	assert_int_equal(
+	    parse_str(repeat("<\"", ' ', VGM_SMTP_LOCAL_MAX + 1, "\"@b.example>")), VGM_E_LIMIT);
 	assert_int_equal(parse_str(repeat("<\"", '"', 1, "")), VGM_E_INVALID);
 	assert_int_equal(parse_str(repeat("<a@", 'b', 63, ".example>")), 0);
 	assert_int_equal(parse_str(repeat("<a@", 'b', 64, ".example>")), VGM_E_LIMIT);
@@ -197,7 +206,8 @@ static void test_parts(void **state)
 {
 	(void)state;
 	static const char *const cases[][3] = {{"a@b.example", "a", "b.example"},
-	    {"\"a@b\"@c.example", "\"a@b\"", "c.example"}, {"postmaster", "postmaster", ""}, {"", "", ""}};
+	    {"\"a@b\"@c.example", "\"a@b\"", "c.example"}, {"postmaster", "postmaster", ""},
+	    {"", "", ""}};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++) {
 		struct vgm_slice s = vgm_slice_str(cases[i][0]);
 		assert_true(vgm_slice_eq(vgm_smtp_local_of(s), vgm_slice_str(cases[i][1])));
@@ -251,7 +261,9 @@ static void test_xtext(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < VGM_ARRAY_LEN(xtexts); i++) {
-		VGM_CLEANUP(vgm_buf_release) struct vgm_buf out = VGM_BUF_INIT(100), back = VGM_BUF_INIT(300);
+		VGM_CLEANUP(vgm_buf_release)
+		struct vgm_buf out = VGM_BUF_INIT(100),
+			       back = VGM_BUF_INIT(300);
 		int r = vgm_smtp_xtext_decode(vgm_slice_str(xtexts[i].in), &out, NULL);
 		assert_int_equal(r, xtexts[i].out ? 0 : VGM_E_INVALID);
 		if (r < 0)
@@ -273,9 +285,12 @@ static void test_xtext_limit(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_paths), cmocka_unit_test(test_every_byte),
-	    cmocka_unit_test(test_ceilings), cmocka_unit_test(test_parts),
-	    cmocka_unit_test(test_domains), cmocka_unit_test(test_xtext),
+	    cmocka_unit_test(test_paths),
+	    cmocka_unit_test(test_every_byte),
+	    cmocka_unit_test(test_ceilings),
+	    cmocka_unit_test(test_parts),
+	    cmocka_unit_test(test_domains),
+	    cmocka_unit_test(test_xtext),
 	    cmocka_unit_test(test_xtext_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

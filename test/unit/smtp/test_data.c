@@ -18,7 +18,10 @@
 #define LF VGM_SMTP_DATA_BARE_LF
 #define NUL VGM_SMTP_DATA_NUL
 #define BIT8 VGM_SMTP_DATA_8BIT
-#define S(literal) {(const uint8_t *)(literal), sizeof(literal) - 1}
+#define S(literal)                                                                                 \
+	{                                                                                          \
+		(const uint8_t *)(literal), sizeof(literal) - 1                                    \
+	}
 
 /* What one feeding gives; rest = bytes behind the end, not taken. */
 struct result {
@@ -40,8 +43,8 @@ static void collect(void *context, const struct vgm_slice *pieces, size_t count)
 }
 
 /* Feeds in pieces: the first of cut bytes, then of step bytes. */
-static void run(struct vgm_slice in, bool repair, bool chunked, size_t cut, size_t step,
-    struct result *out)
+static void run(
+    struct vgm_slice in, bool repair, bool chunked, size_t cut, size_t step, struct result *out)
 {
 	struct vgm_smtp_data d;
 	vgm_smtp_data_init(&d, repair, chunked);
@@ -52,7 +55,8 @@ static void run(struct vgm_slice in, bool repair, bool chunked, size_t cut, size
 		/* a copy of its own, so that a sanitizer sees any look beyond it */
 		uint8_t *copy = vgm_alloc(piece.len ? piece.len : 1);
 		memcpy(copy, piece.data, piece.len);
-		size_t taken = vgm_smtp_data_feed(&d, vgm_slice(copy, piece.len), collect, &out->body);
+		size_t taken =
+		    vgm_smtp_data_feed(&d, vgm_slice(copy, piece.len), collect, &out->body);
 		vgm_free(copy);
 		at += taken;
 		assert_true(taken == piece.len || vgm_smtp_data_ended(&d));
@@ -83,14 +87,16 @@ static const struct {
     {S(".\r\n"), true, "", S(""), 0, S("")},
     {S("a\r\n.\r\n"), true, "", S("a\r\n"), 0, S("a\r\n")},
     {S("a\r\n.\r\nQUIT\r\n"), true, "QUIT\r\n", S("a\r\n"), 0, S("a\r\n")},
-    {S("a\r\n.\r\nMAIL FROM:<\xc3\xa9>\r\n"), true, "MAIL FROM:<\xc3\xa9>\r\n", S("a\r\n"), 0, S("a\r\n")},
+    {S("a\r\n.\r\nMAIL FROM:<\xc3\xa9>\r\n"), true, "MAIL FROM:<\xc3\xa9>\r\n", S("a\r\n"), 0,
+	S("a\r\n")},
     {S("..\r\n.\r\n"), true, "", S(".\r\n"), 0, S(".\r\n")},
     {S("...\r\n.\r\n"), true, "", S("..\r\n"), 0, S("..\r\n")},
     {S(".a\r\n.b\r\n.\r\n"), true, "", S("a\r\nb\r\n"), 0, S("a\r\nb\r\n")},
     {S("a.\r\n.\r\n"), true, "", S("a.\r\n"), 0, S("a.\r\n")},
     {S("\r\n\r\n.\r\n"), true, "", S("\r\n\r\n"), 0, S("\r\n\r\n")},
     {S("\xc3\xa9\r\n.\r\n"), true, "", S("\xc3\xa9\r\n"), BIT8, S("\xc3\xa9\r\n")},
-    {S("a\r\n..\xc3\xa9\r\n.\r\n"), true, "", S("a\r\n.\xc3\xa9\r\n"), BIT8, S("a\r\n.\xc3\xa9\r\n")},
+    {S("a\r\n..\xc3\xa9\r\n.\r\n"), true, "", S("a\r\n.\xc3\xa9\r\n"), BIT8,
+	S("a\r\n.\xc3\xa9\r\n")},
     {S("no end\r\n"), false, "", S("no end\r\n"), 0, S("no end\r\n")},
     {S("no end\r\n."), false, "", S("no end\r\n"), 0, S("no end\r\n")},
     {S("no end\r\n.\r"), false, "", S("no end\r\n"), 0, S("no end\r\n")},
@@ -153,24 +159,27 @@ static void test_in_long_messages(void **state)
 {
 	(void)state;
 	static const size_t lines[] = {0, 1, 3, 20, 300};
-	struct result whole = {.body = VGM_BUF_INIT(1 << 20)}, split = {.body = VGM_BUF_INIT(1 << 20)};
+	struct result whole = {.body = VGM_BUF_INIT(1 << 20)},
+		      split = {.body = VGM_BUF_INIT(1 << 20)};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++)
 		for (size_t l = 0; l < VGM_ARRAY_LEN(lines); l++) {
 			VGM_CLEANUP(vgm_buf_release) struct vgm_buf in = VGM_BUF_INIT(1 << 20);
 			for (size_t n = 0; n < lines[l]; n++)
-				assert_int_equal(vgm_buf_add_str(&in, "0123456789 plain text.\r\n"), 0);
+				assert_int_equal(
+				    vgm_buf_add_str(&in, "0123456789 plain text.\r\n"), 0);
 			assert_int_equal(vgm_buf_add_slice(&in, cases[i].in), 0);
 			struct vgm_slice s = vgm_buf_slice(&in);
 			for (int repair = 0; repair < 2; repair++) {
 				run(s, repair, false, s.len, s.len, &whole);
 				assert_int_equal(whole.ended, cases[i].ends);
 				assert_int_equal(whole.seen, cases[i].seen);
-				for (size_t step = lines[l] > 20 ? 61 : 1; step < 200; step = step * 3 + 1) {
+				for (size_t step = lines[l] > 20 ? 61 : 1; step < 200;
+				     step = step * 3 + 1) {
 					run(s, repair, false, step, step, &split);
 					assert_int_equal(split.seen, whole.seen);
 					assert_int_equal(split.taken, whole.taken);
-					assert_true(vgm_slice_eq(
-					    vgm_buf_slice(&split.body), vgm_buf_slice(&whole.body)));
+					assert_true(vgm_slice_eq(vgm_buf_slice(&split.body),
+					    vgm_buf_slice(&whole.body)));
 				}
 			}
 		}
@@ -188,13 +197,16 @@ static uint32_t next_random(uint32_t *seed)
 static void test_random(void **state)
 {
 	(void)state;
-	static const char alphabet[][12] = {"\r\n.", "\r\n.aaaa", "\r\n\r\n.\0b", "aaaaaa\xe9\r\n."};
-	struct result whole = {.body = VGM_BUF_INIT(1 << 16)}, split = {.body = VGM_BUF_INIT(1 << 16)};
+	static const char alphabet[][12] = {
+	    "\r\n.", "\r\n.aaaa", "\r\n\r\n.\0b", "aaaaaa\xe9\r\n."};
+	struct result whole = {.body = VGM_BUF_INIT(1 << 16)},
+		      split = {.body = VGM_BUF_INIT(1 << 16)};
 	uint32_t seed = 20261123;
 	uint8_t text[700];
 	for (int round = 0; round < 1000; round++) {
 		const char *letters = alphabet[round % 4];
-		size_t kinds = round % 4 == 2 ? 7 : strlen(letters), len = 1 + next_random(&seed) % sizeof text;
+		size_t kinds = round % 4 == 2 ? 7 : strlen(letters),
+		       len = 1 + next_random(&seed) % sizeof text;
 		for (size_t i = 0; i < len; i++)
 			text[i] = (uint8_t)letters[next_random(&seed) % kinds];
 		for (int mode = 0; mode < 4; mode++) {
@@ -224,7 +236,8 @@ static void test_nothing_bare_passes(void **state)
 			if (!got.ended || got.refused || got.body.len == 0)
 				continue;
 			assert_int_equal(vgm_smtp_scan(vgm_buf_slice(&got.body)) &
-					     (VGM_SMTP_SCAN_BARE | VGM_SMTP_SCAN_NUL), 0);
+					     (VGM_SMTP_SCAN_BARE | VGM_SMTP_SCAN_NUL),
+			    0);
 		}
 	vgm_buf_release(&got.body);
 }
@@ -304,7 +317,8 @@ static void test_round_trip(void **state)
 	for (int round = 0; round < 510; round++) {
 		size_t len = round < 500 ? next_random(&seed) % 600 : 40000;
 		for (size_t i = 0; i < len; i++)
-			text[i] = (uint8_t)"\r\n.abcdefghijklmnop"[next_random(&seed) % (round % 3 ? 19 : 4)];
+			text[i] = (uint8_t) "\r\n.abcdefghijklmnop"[next_random(&seed) %
+								    (round % 3 ? 19 : 4)];
 		stuff(vgm_slice(text, len), len / 3, &wire);
 		run(vgm_buf_slice(&wire), false, false, wire.len / 3, len > 1000 ? 997 : 1, &got);
 		assert_true(got.ended);
@@ -366,7 +380,8 @@ static void check_sequence(const char *sequence, size_t len)
 				assert_true(got.refused);
 			else if (!got.refused)
 				assert_int_equal(vgm_smtp_scan(vgm_buf_slice(&got.body)) &
-						     (VGM_SMTP_SCAN_BARE | VGM_SMTP_SCAN_NUL), 0);
+						     (VGM_SMTP_SCAN_BARE | VGM_SMTP_SCAN_NUL),
+				    0);
 		}
 	vgm_buf_release(&got.body);
 }
@@ -376,9 +391,10 @@ static void test_collected_sequences(void **state)
 	(void)state;
 	const char *source = getenv("VGM_SOURCE");
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf path = VGM_BUF_INIT(4096);
-	assert_int_equal(vgm_buf_addf(&path,
-			     "%s/../shared/conformance/smtp/smuggling-eod.visible.json",
-			     source ? source : "."), 0);
+	assert_int_equal(
+	    vgm_buf_addf(&path, "%s/../shared/conformance/smtp/smuggling-eod.visible.json",
+		source ? source : "."),
+	    0);
 	FILE *f = fopen(vgm_buf_str(&path), "r");
 	if (!f) {
 		print_message("0 collected sequences tried: the file is missing\n");
@@ -404,10 +420,14 @@ static void test_collected_sequences(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_split), cmocka_unit_test(test_in_long_messages),
-	    cmocka_unit_test(test_random), cmocka_unit_test(test_nothing_bare_passes),
-	    cmocka_unit_test(test_chunked), cmocka_unit_test(test_dot),
-	    cmocka_unit_test(test_round_trip), cmocka_unit_test(test_collected_sequences),
+	    cmocka_unit_test(test_every_split),
+	    cmocka_unit_test(test_in_long_messages),
+	    cmocka_unit_test(test_random),
+	    cmocka_unit_test(test_nothing_bare_passes),
+	    cmocka_unit_test(test_chunked),
+	    cmocka_unit_test(test_dot),
+	    cmocka_unit_test(test_round_trip),
+	    cmocka_unit_test(test_collected_sequences),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

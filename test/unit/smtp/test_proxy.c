@@ -9,7 +9,10 @@
 #include "smtp/server/proxy.h"
 
 #define SIG "\r\n\r\n\0\r\nQUIT\n"
-#define S(literal) {(const uint8_t *)(literal), sizeof(literal) - 1}
+#define S(literal)                                                                                 \
+	{                                                                                          \
+		(const uint8_t *)(literal), sizeof(literal) - 1                                    \
+	}
 
 static const struct {
 	struct vgm_slice in;
@@ -31,12 +34,16 @@ static const struct {
     {S("PROXY \r\n"), NULL, 0, 0},
     {S("PROXY\r\n"), NULL, 0, 0},
     {S("EHLO x\r\n"), NULL, 0, 0},
-    {S("PROXY TCP4 1111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111\r\n"),
+    {S("PROXY TCP4 "
+       "1111111111111111111111111111111111111111111111111111111111111111111111111111111111111111111"
+       "111111111\r\n"),
 	NULL, 0, 0},
     {S(SIG "\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\x12\x34\0\x19x"), "192.0.2.1", 0x1234, 28},
     {S(SIG "\x21\x21\0\x24\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x01"
-	   "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\x12\x34\0\x19"), "2001:db8::1", 0x1234, 52},
-    {S(SIG "\x21\x11\0\x0f\xc0\0\x02\x01\xc6\x33\x64\x01\x12\x34\0\x19\x03\0\0"), "192.0.2.1", 0x1234, 31},
+	   "\x20\x01\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\x02\x12\x34\0\x19"),
+	"2001:db8::1", 0x1234, 52},
+    {S(SIG "\x21\x11\0\x0f\xc0\0\x02\x01\xc6\x33\x64\x01\x12\x34\0\x19\x03\0\0"), "192.0.2.1",
+	0x1234, 31},
     {S(SIG "\x20\0\0\0"), "", 0, 16},
     {S(SIG "\x20\x11\0\x02zz"), "", 0, 18},
     {S(SIG "\x21\0\0\0"), "", 0, 16},
@@ -85,6 +92,7 @@ static void test_pieces(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_headers), cmocka_unit_test(test_pieces)};
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_headers), cmocka_unit_test(test_pieces)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

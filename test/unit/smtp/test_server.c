@@ -21,7 +21,7 @@
 struct owner {
 	struct vgm_smtp_session *session;
 	struct vgm_buf seen, body;
-	bool later;      /* answers when the test says so, not at once */
+	bool later; /* answers when the test says so, not at once */
 	bool waiting;
 	bool no_room;
 	unsigned opened, dropped, refused;
@@ -81,11 +81,13 @@ static void on_message(void *context, const struct vgm_smtp_transaction *t)
 		const struct vgm_recipient *to = &t->recipients[i];
 		r |= vgm_buf_addf(&o->seen, "%s%.*s", i ? "," : "", VGM_SLICE_ARG(to->address));
 		if (to->notify || to->orcpt.len)
-			r |= vgm_buf_addf(&o->seen, " %u %.*s", to->notify, VGM_SLICE_ARG(to->orcpt));
+			r |= vgm_buf_addf(
+			    &o->seen, " %u %.*s", to->notify, VGM_SLICE_ARG(to->orcpt));
 	}
 	if (t->envid.len || t->ret)
 		r |= vgm_buf_addf(&o->seen, " envid %.*s ret %u", VGM_SLICE_ARG(t->envid), t->ret);
-	r |= vgm_buf_addf(&o->seen, " f%u: %.*s]", t->flags, VGM_SLICE_ARG(vgm_buf_slice(&o->body)));
+	r |=
+	    vgm_buf_addf(&o->seen, " f%u: %.*s]", t->flags, VGM_SLICE_ARG(vgm_buf_slice(&o->body)));
 	assert_int_equal(r, 0);
 	assert_int_equal(t->size, o->body.len);
 	assert_int_equal(vgm_smtp_scan(vgm_buf_slice(&o->body)) & VGM_SMTP_SCAN_NUL, 0);
@@ -114,8 +116,8 @@ static void on_refused(void *context, unsigned code, enum vgm_words_id why, stru
 	o->refused++;
 }
 
-static const struct vgm_smtp_events events = {on_mail, on_recipient, on_begin, on_body, on_drop,
-    on_message, on_authenticate, on_refused};
+static const struct vgm_smtp_events events = {
+    on_mail, on_recipient, on_begin, on_body, on_drop, on_message, on_authenticate, on_refused};
 
 static struct vgm_smtp_settings door(void)
 {
@@ -135,7 +137,7 @@ static struct vgm_smtp_settings door(void)
 
 struct held {
 	struct owner owner;
-	struct vgm_buf codes;   /* "220 250 ..." */
+	struct vgm_buf codes;	/* "220 250 ..." */
 	struct vgm_buf replies; /* in full */
 	bool closed, wants_tls;
 };
@@ -170,7 +172,8 @@ static void read_replies(struct held *h, struct vgm_buf *out)
 		assert_true(rest.data[3] == ' ' || rest.data[3] == '-');
 		if (rest.data[3] == ' ')
 			assert_int_equal(vgm_buf_addf(&h->codes, "%s%.3s", h->codes.len ? " " : "",
-					     (const char *)rest.data), 0);
+					     (const char *)rest.data),
+			    0);
 		rest = vgm_slice_from(rest, lf + 1);
 	}
 	vgm_buf_clear(out);
@@ -225,27 +228,33 @@ struct conversation {
 	struct vgm_slice says;
 	const char *codes, *seen;
 	bool closed;
-	bool tls;        /* from the start */
+	bool tls;	 /* from the start */
 	bool whole_only; /* what it tries needs bytes to come together */
 };
 
-#define S(literal) {(const uint8_t *)(literal), sizeof(literal) - 1}
+#define S(literal)                                                                                 \
+	{                                                                                          \
+		(const uint8_t *)(literal), sizeof(literal) - 1                                    \
+	}
 
-static void check(const struct conversation *c, const struct vgm_smtp_settings *set, size_t cut, size_t step)
+static void check(
+    const struct conversation *c, const struct vgm_smtp_settings *set, size_t cut, size_t step)
 {
 	struct held h;
 	hold(&h, set, c->tls, c->says, cut, step);
 	bool same = strcmp(vgm_buf_str(&h.codes), c->codes) == 0 &&
 		    strcmp(vgm_buf_str(&h.owner.seen), c->seen) == 0 && h.closed == c->closed;
 	if (!same)
-		print_message("%s, cut %zu, step %zu:\n got  %s %s closed %d\n want %s %s closed %d\n%s\n",
+		print_message(
+		    "%s, cut %zu, step %zu:\n got  %s %s closed %d\n want %s %s closed %d\n%s\n",
 		    c->name, cut, step, vgm_buf_str(&h.codes), vgm_buf_str(&h.owner.seen), h.closed,
 		    c->codes, c->seen, c->closed, vgm_buf_str(&h.replies));
 	assert_true(same);
 	hold_release(&h);
 }
 
-static void check_all(const struct conversation *c, size_t count, const struct vgm_smtp_settings *set)
+static void check_all(
+    const struct conversation *c, size_t count, const struct vgm_smtp_settings *set)
 {
 	for (size_t i = 0; i < count; i++) {
 		size_t len = c[i].says.len;
@@ -263,58 +272,82 @@ static void check_all(const struct conversation *c, size_t count, const struct v
 /* DATA and the body come apart, as clients must: \x01 stands between feeds. */
 static const struct conversation ordinary[] = {
     {"one mail", S(HELLO ENVELOPE "DATA\r\n\1Subject: x\r\n\r\nhi\r\n.\r\nQUIT\r\n"),
-	"220 250 250 250 354 250 221", "[a@out.example>b@in.example f16: Subject: x\r\n\r\nhi\r\n]", true, 0, 0},
+	"220 250 250 250 354 250 221", "[a@out.example>b@in.example f16: Subject: x\r\n\r\nhi\r\n]",
+	true, 0, 0},
     {"HELO", S("HELO c\r\n" ENVELOPE "DATA\r\n\1hi\r\n.\r\n"), "220 250 250 250 354 250",
 	"[a@out.example>b@in.example f0: hi\r\n]", false, 0, 0},
-    {"lower case", S("ehlo c\r\nmail from:<a@x>\r\nrcpt to:<b@in.example>\r\ndata\r\n\1.\r\nquit\r\n"),
+    {"lower case",
+	S("ehlo c\r\nmail from:<a@x>\r\nrcpt to:<b@in.example>\r\ndata\r\n\1.\r\nquit\r\n"),
 	"220 250 250 250 354 250 221", "[a@x>b@in.example f16: ]", true, 0, 0},
-    {"space behind colon", S(HELLO "MAIL FROM: <a@x>\r\nRCPT TO: <b@in.example>\r\nDATA\r\n\1.\r\n"),
+    {"space behind colon",
+	S(HELLO "MAIL FROM: <a@x>\r\nRCPT TO: <b@in.example>\r\nDATA\r\n\1.\r\n"),
 	"220 250 250 250 354 250", "[a@x>b@in.example f16: ]", false, 0, 0},
     {"null sender", S(HELLO "MAIL FROM:<>\r\nRCPT TO:<b@in.example>\r\nDATA\r\n\1x\r\n.\r\n"),
 	"220 250 250 250 354 250", "[>b@in.example f16: x\r\n]", false, 0, 0},
-    {"two mails", S(HELLO ENVELOPE "DATA\r\n\0011\r\n.\r\n" ENVELOPE "DATA\r\n\0012\r\n.\r\nQUIT\r\n"),
+    {"two mails",
+	S(HELLO ENVELOPE "DATA\r\n\0011\r\n.\r\n" ENVELOPE "DATA\r\n\0012\r\n.\r\nQUIT\r\n"),
 	"220 250 250 250 354 250 250 250 354 250 221",
-	"[a@out.example>b@in.example f16: 1\r\n][a@out.example>b@in.example f16: 2\r\n]", true, 0, 0},
+	"[a@out.example>b@in.example f16: 1\r\n][a@out.example>b@in.example f16: 2\r\n]", true, 0,
+	0},
     {"several recipients, one unknown, one twice",
-	S(HELLO ENVELOPE "RCPT TO:<unknown@in.example>\r\nRCPT TO:<c@IN.example>\r\nRCPT TO:<c@in.example>\r\nDATA\r\n\1x\r\n.\r\n"),
-	"220 250 250 250 550 250 250 354 250", "[a@out.example>b@in.example,c@in.example f16: x\r\n]", false, 0, 0},
-    {"nobody accepted", S(HELLO "MAIL FROM:<a@x>\r\nRCPT TO:<unknown@in.example>\r\nDATA\r\n\1RSET\r\n"),
+	S(HELLO ENVELOPE "RCPT TO:<unknown@in.example>\r\nRCPT TO:<c@IN.example>\r\nRCPT "
+			 "TO:<c@in.example>\r\nDATA\r\n\1x\r\n.\r\n"),
+	"220 250 250 250 550 250 250 354 250",
+	"[a@out.example>b@in.example,c@in.example f16: x\r\n]", false, 0, 0},
+    {"nobody accepted",
+	S(HELLO "MAIL FROM:<a@x>\r\nRCPT TO:<unknown@in.example>\r\nDATA\r\n\1RSET\r\n"),
 	"220 250 250 550 554 250", "", false, 0, 0},
     {"postmaster", S(HELLO "MAIL FROM:<a@x>\r\nRCPT TO:<Postmaster>\r\nDATA\r\n\1x\r\n.\r\n"),
 	"220 250 250 250 354 250", "[a@x>postmaster@in.example f16: x\r\n]", false, 0, 0},
     {"dots", S(HELLO ENVELOPE "DATA\r\n\1..\r\n.a\r\n...b\r\n.\r\n"), "220 250 250 250 354 250",
 	"[a@out.example>b@in.example f16: .\r\na\r\n..b\r\n]", false, 0, 0},
-    {"8 bit announced", S(HELLO "MAIL FROM:<a@x> BODY=8BITMIME SIZE=12\r\nRCPT TO:<b@in.example>\r\nDATA\r\n\1x\r\n.\r\n"),
+    {"8 bit announced",
+	S(HELLO "MAIL FROM:<a@x> BODY=8BITMIME SIZE=12\r\nRCPT "
+		"TO:<b@in.example>\r\nDATA\r\n\1x\r\n.\r\n"),
 	"220 250 250 250 354 250", "[a@x>b@in.example f17: x\r\n]", false, 0, 0},
     {"8 bit seen", S(HELLO ENVELOPE "DATA\r\n\1\xc3\xa9\r\n.\r\n"), "220 250 250 250 354 250",
 	"[a@out.example>b@in.example f17: \xc3\xa9\r\n]", false, 0, 0},
-    {"SMTPUTF8", S(HELLO "MAIL FROM:<h\xc3\xa9@x> SMTPUTF8\r\nRCPT TO:<z\xc3\xb6@in.example>\r\nDATA\r\n\1x\r\n.\r\n"),
+    {"SMTPUTF8",
+	S(HELLO "MAIL FROM:<h\xc3\xa9@x> SMTPUTF8\r\nRCPT "
+		"TO:<z\xc3\xb6@in.example>\r\nDATA\r\n\1x\r\n.\r\n"),
 	"220 250 250 250 354 250", "[h\xc3\xa9@x>z\xc3\xb6@in.example f18: x\r\n]", false, 0, 0},
-    {"DSN", S(HELLO "MAIL FROM:<a@x> RET=HDRS ENVID=QQ+2B1\r\nRCPT TO:<b@in.example> NOTIFY=SUCCESS,delay ORCPT=rfc822;b+2Bc@in.example\r\nRCPT TO:<c@in.example> NOTIFY=NEVER\r\nDATA\r\n\1x\r\n.\r\n"),
+    {"DSN",
+	S(HELLO "MAIL FROM:<a@x> RET=HDRS ENVID=QQ+2B1\r\nRCPT TO:<b@in.example> "
+		"NOTIFY=SUCCESS,delay ORCPT=rfc822;b+2Bc@in.example\r\nRCPT TO:<c@in.example> "
+		"NOTIFY=NEVER\r\nDATA\r\n\1x\r\n.\r\n"),
 	"220 250 250 250 250 354 250",
-	"[a@x>b@in.example 10 rfc822;b+c@in.example,c@in.example 1  envid QQ+1 ret 2 f16: x\r\n]", false, 0, 0},
+	"[a@x>b@in.example 10 rfc822;b+c@in.example,c@in.example 1  envid QQ+1 ret 2 f16: x\r\n]",
+	false, 0, 0},
     {"RSET", S(HELLO ENVELOPE "RSET\r\nDATA\r\n\1" ENVELOPE "DATA\r\n\1x\r\n.\r\n"),
-	"220 250 250 250 250 503 250 250 354 250", "[a@out.example>b@in.example f16: x\r\n]", false, 0, 0},
-    {"EHLO resets", S(HELLO ENVELOPE HELLO "RCPT TO:<b@in.example>\r\n"), "220 250 250 250 250 503", "", false, 0, 0},
-    {"small talk", S("NOOP\r\nNOOP x y\r\nHELP\r\nVRFY b\r\nEXPN l\r\nRSET\r\n" HELLO "NOOP\r\nRSET\r\n"),
+	"220 250 250 250 250 503 250 250 354 250", "[a@out.example>b@in.example f16: x\r\n]", false,
+	0, 0},
+    {"EHLO resets", S(HELLO ENVELOPE HELLO "RCPT TO:<b@in.example>\r\n"), "220 250 250 250 250 503",
+	"", false, 0, 0},
+    {"small talk",
+	S("NOOP\r\nNOOP x y\r\nHELP\r\nVRFY b\r\nEXPN l\r\nRSET\r\n" HELLO "NOOP\r\nRSET\r\n"),
 	"220 250 250 214 252 502 250 250 250 250", "", false, 0, 0},
-    {"source route", S(HELLO "MAIL FROM:<@r.example:a@x>\r\nRCPT TO:<@r.example,@q.example:b@in.example>\r\nDATA\r\n\1x\r\n.\r\n"),
+    {"source route",
+	S(HELLO "MAIL FROM:<@r.example:a@x>\r\nRCPT "
+		"TO:<@r.example,@q.example:b@in.example>\r\nDATA\r\n\1x\r\n.\r\n"),
 	"220 250 250 250 354 250", "[a@x>b@in.example f16: x\r\n]", false, 0, 0},
     {"BDAT", S(HELLO ENVELOPE "BDAT 4\r\nab\r\nBDAT 5 LAST\r\n.\r\nc\nQUIT\r\n"),
 	"220 250 250 250 250 550 221", "", true, 0, 0},
     {"BDAT clean", S(HELLO ENVELOPE "BDAT 4\r\nab\r\nBDAT 6 last\r\n.\r\nc\r\nQUIT\r\n"),
-	"220 250 250 250 250 250 221", "[a@out.example>b@in.example f16: ab\r\n.\r\nc\r\n]", true, 0, 0},
+	"220 250 250 250 250 250 221", "[a@out.example>b@in.example f16: ab\r\n.\r\nc\r\n]", true,
+	0, 0},
     {"BDAT cut inside CR LF", S(HELLO ENVELOPE "BDAT 3\r\nab\rBDAT 1 LAST\r\n\nQUIT\r\n"),
 	"220 250 250 250 250 250 221", "[a@out.example>b@in.example f16: ab\r\n]", true, 0, 0},
     {"BDAT 0 LAST alone", S(HELLO ENVELOPE "BDAT 0 LAST\r\nNOOP\r\n"), "220 250 250 250 250 250",
 	"[a@out.example>b@in.example f16: ]", false, 0, 0},
-    {"BDAT 0 LAST behind chunks", S(HELLO ENVELOPE "BDAT 3\r\na\r\nBDAT 0\r\nBDAT 0 LAST\r\n"), "220 250 250 250 250 250 250",
-	"[a@out.example>b@in.example f16: a\r\n]", false, 0, 0},
-    {"deferred sender", S(HELLO "MAIL FROM:<later@out.example>\r\nRCPT TO:<b@in.example>\r\n"), "220 250 451 503", "", false, 0, 0},
+    {"BDAT 0 LAST behind chunks", S(HELLO ENVELOPE "BDAT 3\r\na\r\nBDAT 0\r\nBDAT 0 LAST\r\n"),
+	"220 250 250 250 250 250 250", "[a@out.example>b@in.example f16: a\r\n]", false, 0, 0},
+    {"deferred sender", S(HELLO "MAIL FROM:<later@out.example>\r\nRCPT TO:<b@in.example>\r\n"),
+	"220 250 451 503", "", false, 0, 0},
 };
 
 /* Cuts a conversation at \1 and feeds what lies between in pieces. */
-static void check_turns(const struct conversation *c, const struct vgm_smtp_settings *set, size_t step)
+static void check_turns(
+    const struct conversation *c, const struct vgm_smtp_settings *set, size_t step)
 {
 	struct held h;
 	hold_init(&h);
@@ -329,8 +362,8 @@ static void check_turns(const struct conversation *c, const struct vgm_smtp_sett
 	}
 	read_replies(&h, vgm_smtp_session_output(h.owner.session));
 	if (strcmp(vgm_buf_str(&h.codes), c->codes) || strcmp(vgm_buf_str(&h.owner.seen), c->seen))
-		print_message("%s, step %zu:\n%s\n%s\n%s\n", c->name, step, vgm_buf_str(&h.codes), c->codes,
-		    vgm_buf_str(&h.replies));
+		print_message("%s, step %zu:\n%s\n%s\n%s\n", c->name, step, vgm_buf_str(&h.codes),
+		    c->codes, vgm_buf_str(&h.replies));
 	assert_string_equal(vgm_buf_str(&h.codes), c->codes);
 	assert_string_equal(vgm_buf_str(&h.owner.seen), c->seen);
 	assert_int_equal(h.closed, c->closed);
@@ -361,10 +394,14 @@ static const struct conversation lines[] = {
     {"TAB", S(HELLO "MAIL\tFROM:<a@x>\r\n"), "220 250 500", "", false, 0, 0},
     {"empty line", S(HELLO "\r\nNOOP\r\n"), "220 250 500 250", "", false, 0, 0},
     {"unfinished", S(HELLO "NOO"), "220 250", "", false, 0, 0},
-    {"EHLO without name", S("EHLO\r\nEHLO  \r\nHELO\r\nEHLO a b\r\nEHLO h\xc3\xa9\r\n"), "220 501 501 501 501 501", "", false, 0, 0},
-    {"unknown verbs", S(HELLO "XCLIENT ADDR=1.2.3.4\r\nXFORWARD NAME=x\r\nETRN x\r\nTURN\r\n"), "220 250 500 500 500 500", "", false, 0, 0},
-    {"verbs run on", S(HELLO "NOOPX\r\nMAILFROM:<a@x>\r\nQUIT.\r\n"), "220 250 500 500 500", "", false, 0, 0},
-    {"arguments where none go", S(HELLO "RSET x\r\nQUIT now\r\nSTARTTLS x\r\n"), "220 250 501 501 501", "", false, 0, 0},
+    {"EHLO without name", S("EHLO\r\nEHLO  \r\nHELO\r\nEHLO a b\r\nEHLO h\xc3\xa9\r\n"),
+	"220 501 501 501 501 501", "", false, 0, 0},
+    {"unknown verbs", S(HELLO "XCLIENT ADDR=1.2.3.4\r\nXFORWARD NAME=x\r\nETRN x\r\nTURN\r\n"),
+	"220 250 500 500 500 500", "", false, 0, 0},
+    {"verbs run on", S(HELLO "NOOPX\r\nMAILFROM:<a@x>\r\nQUIT.\r\n"), "220 250 500 500 500", "",
+	false, 0, 0},
+    {"arguments where none go", S(HELLO "RSET x\r\nQUIT now\r\nSTARTTLS x\r\n"),
+	"220 250 501 501 501", "", false, 0, 0},
 };
 
 static void test_lines(void **state)
@@ -416,9 +453,13 @@ static void test_verb_in_state(void **state)
 	struct vgm_smtp_settings set = door();
 	for (size_t p = 0; p < VGM_ARRAY_LEN(places); p++)
 		for (size_t v = 0; v < VGM_ARRAY_LEN(verbs); v++) {
-			VGM_CLEANUP(vgm_buf_release) struct vgm_buf says = VGM_BUF_INIT(1000), codes = VGM_BUF_INIT(100);
-			assert_int_equal(vgm_buf_addf(&says, "%s%s", places[p].way, verbs[v].says), 0);
-			assert_int_equal(vgm_buf_addf(&codes, "220%s %u", places[p].codes, verbs[v].code[p]), 0);
+			VGM_CLEANUP(vgm_buf_release)
+			struct vgm_buf says = VGM_BUF_INIT(1000),
+				       codes = VGM_BUF_INIT(100);
+			assert_int_equal(
+			    vgm_buf_addf(&says, "%s%s", places[p].way, verbs[v].says), 0);
+			assert_int_equal(
+			    vgm_buf_addf(&codes, "220%s %u", places[p].codes, verbs[v].code[p]), 0);
 			struct held h;
 			hold(&h, &set, false, vgm_buf_slice(&says), says.len, 1);
 			if (strcmp(vgm_buf_str(&h.codes), vgm_buf_str(&codes)))
@@ -433,7 +474,8 @@ static const struct conversation order[] = {
     {"after QUIT nothing", S(HELLO "QUIT\r\n" ENVELOPE "DATA\r\n"), "220 250 221", "", true, 0, 0},
     {"MAIL twice keeps the first", S(HELLO ENVELOPE "MAIL FROM:<z@x>\r\nBDAT 3 LAST\r\nx\r\n"),
 	"220 250 250 250 503 250", "[a@out.example>b@in.example f16: x\r\n]", false, 0, 0},
-    {"DATA behind BDAT", S(HELLO ENVELOPE "BDAT 3\r\nx\r\nDATA\r\n"), "220 250 250 250 250 503", "", false, 0, 0},
+    {"DATA behind BDAT", S(HELLO ENVELOPE "BDAT 3\r\nx\r\nDATA\r\n"), "220 250 250 250 250 503", "",
+	false, 0, 0},
     {"second STARTTLS", S("EHLO c\r\nSTARTTLS\r\n"), "220 250 503", "", false, true, 0},
 };
 
@@ -526,11 +568,17 @@ static void test_parameters(void **state)
 	struct vgm_smtp_settings set = door();
 	for (size_t i = 0; i < VGM_ARRAY_LEN(parameters); i++) {
 		bool rcpt = parameters[i].says[0] == 'R';
-		VGM_CLEANUP(vgm_buf_release) struct vgm_buf says = VGM_BUF_INIT(1000), codes = VGM_BUF_INIT(100);
+		VGM_CLEANUP(vgm_buf_release)
+		struct vgm_buf says = VGM_BUF_INIT(1000),
+			       codes = VGM_BUF_INIT(100);
 		assert_int_equal(vgm_buf_addf(&says, HELLO "%s%s\r\nNOOP\r\n",
-				     rcpt ? "MAIL FROM:<a@x>\r\n" : "", parameters[i].says), 0);
-		assert_int_equal(vgm_buf_addf(&codes, "220 250%s %u 250", rcpt ? " 250" : "", parameters[i].code), 0);
-		struct conversation c = {parameters[i].says, vgm_buf_slice(&says), vgm_buf_str(&codes), "", false, false, false};
+				     rcpt ? "MAIL FROM:<a@x>\r\n" : "", parameters[i].says),
+		    0);
+		assert_int_equal(vgm_buf_addf(&codes, "220 250%s %u 250", rcpt ? " 250" : "",
+				     parameters[i].code),
+		    0);
+		struct conversation c = {parameters[i].says, vgm_buf_slice(&says),
+		    vgm_buf_str(&codes), "", false, false, false};
 		check_all(&c, 1, &set);
 	}
 }
@@ -542,25 +590,40 @@ static const struct {
 	struct vgm_slice end;
 	unsigned repaired; /* the code on a door that repairs */
 } ends[] = {
-    {"LF.LF", S("\n.\n"), 250}, {"LF.CR", S("\n.\r"), 250}, {"LF.CRLF", S("\n.\r\n"), 250},
-    {"CR.LF", S("\r.\n"), 250}, {"CR.CR", S("\r.\r"), 250}, {"CR.CRLF", S("\r.\r\n"), 250},
-    {"CRLF.LF", S("\r\n.\n"), 250}, {"CRLF.CR", S("\r\n.\rx"), 250},
-    {"CRLF.NUL CRLF", S("\r\n.\0\r\n"), 550}, {"CRLF NUL.CRLF", S("\r\n\0.\r\n"), 550},
-    {"CRCRLF.CRCRLF", S("\r\r\n.\r\r\n"), 250}, {"LFLF.LFLF", S("\n\n.\n\n"), 250},
-    {"CRLF.CRCRLF", S("\r\n.\r\r\n"), 250}, {"CR NUL LF", S("\r\0\n.\r\n"), 550},
-    {"NUL", S("a\0b"), 550}, {"bare LF", S("a\nb"), 250}, {"bare CR", S("a\rb"), 250},
-    {"LF CR", S("\n\r.\n\r"), 250}, {"VT", S("\r\n.\v\r\n"), 0}, {"space", S("\r\n. \r\n"), 0},
+    {"LF.LF", S("\n.\n"), 250},
+    {"LF.CR", S("\n.\r"), 250},
+    {"LF.CRLF", S("\n.\r\n"), 250},
+    {"CR.LF", S("\r.\n"), 250},
+    {"CR.CR", S("\r.\r"), 250},
+    {"CR.CRLF", S("\r.\r\n"), 250},
+    {"CRLF.LF", S("\r\n.\n"), 250},
+    {"CRLF.CR", S("\r\n.\rx"), 250},
+    {"CRLF.NUL CRLF", S("\r\n.\0\r\n"), 550},
+    {"CRLF NUL.CRLF", S("\r\n\0.\r\n"), 550},
+    {"CRCRLF.CRCRLF", S("\r\r\n.\r\r\n"), 250},
+    {"LFLF.LFLF", S("\n\n.\n\n"), 250},
+    {"CRLF.CRCRLF", S("\r\n.\r\r\n"), 250},
+    {"CR NUL LF", S("\r\0\n.\r\n"), 550},
+    {"NUL", S("a\0b"), 550},
+    {"bare LF", S("a\nb"), 250},
+    {"bare CR", S("a\rb"), 250},
+    {"LF CR", S("\n\r.\n\r"), 250},
+    {"VT", S("\r\n.\v\r\n"), 0},
+    {"space", S("\r\n. \r\n"), 0},
 };
 
 static void test_smuggling(void **state)
 {
 	(void)state;
-	static const char hidden[] = "MAIL FROM:<evil@x>\r\nRCPT TO:<b@in.example>\r\nDATA\r\nx\r\n.\r\n";
+	static const char hidden[] =
+	    "MAIL FROM:<evil@x>\r\nRCPT TO:<b@in.example>\r\nDATA\r\nx\r\n.\r\n";
 	struct vgm_smtp_settings strict = door(), repairs = door();
 	repairs.machines = true;
 	for (size_t i = 0; i < VGM_ARRAY_LEN(ends); i++)
 		for (int repair = 0; repair < 2; repair++) {
-			VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(1000), codes = VGM_BUF_INIT(100);
+			VGM_CLEANUP(vgm_buf_release)
+			struct vgm_buf text = VGM_BUF_INIT(1000),
+				       codes = VGM_BUF_INIT(100);
 			assert_int_equal(vgm_buf_add_str(&text, "outer"), 0);
 			assert_int_equal(vgm_buf_add_slice(&text, ends[i].end), 0);
 			/* The hidden mail ends with the first true end: one message, never two. */
@@ -575,14 +638,18 @@ static void test_smuggling(void **state)
 				open_session(&h, repair ? &repairs : &strict, false);
 				feed(&h, VGM_SLICE_LIT(HELLO ENVELOPE "DATA\r\n"));
 				for (size_t at = 0; at < text.len; at += step)
-					feed(&h, vgm_slice_sub(vgm_buf_slice(&text), at, at + step));
+					feed(
+					    &h, vgm_slice_sub(vgm_buf_slice(&text), at, at + step));
 				read_replies(&h, vgm_smtp_session_output(h.owner.session));
 				if (strcmp(vgm_buf_str(&h.codes), vgm_buf_str(&codes)))
-					print_message("%s, repair %d, step %zu\n", ends[i].name, repair, step);
+					print_message("%s, repair %d, step %zu\n", ends[i].name,
+					    repair, step);
 				assert_string_equal(vgm_buf_str(&h.codes), vgm_buf_str(&codes));
 				if (code == 250)
-					assert_int_equal(vgm_smtp_scan(vgm_buf_slice(&h.owner.body)) &
-							     (VGM_SMTP_SCAN_BARE | VGM_SMTP_SCAN_NUL), 0);
+					assert_int_equal(
+					    vgm_smtp_scan(vgm_buf_slice(&h.owner.body)) &
+						(VGM_SMTP_SCAN_BARE | VGM_SMTP_SCAN_NUL),
+					    0);
 				hold_release(&h);
 			}
 		}
@@ -591,26 +658,38 @@ static void test_smuggling(void **state)
 /* ---- cuts (cases 30, 33, 38, 39, 41, 49, 52) ---- */
 
 static const struct conversation cuts[] = {
-    {"HTTP", S("POST / HTTP/1.1\r\nHost: mx\r\n\r\nMAIL FROM:<a@x>\r\n"), "220 500", "", true, 0, 0},
+    {"HTTP", S("POST / HTTP/1.1\r\nHost: mx\r\n\r\nMAIL FROM:<a@x>\r\n"), "220 500", "", true, 0,
+	0},
     {"HTTP later", S(HELLO "GET / HTTP/1.1\r\nNOOP\r\n"), "220 250 500", "", true, 0, 0},
     {"header line", S("Content-Length: 12\r\nNOOP\r\n"), "220 500", "", true, 0, 0},
     {"Redis", S("*1\r\n$4\r\nPING\r\n"), "220 500", "", true, 0, 0},
     {"Redis inline", S("PING\r\n"), "220 500", "", true, 0, 0},
     {"TLS on a clear port", S("\x16\x03\x01\x02"), "220 500", "", true, 0, 0},
-    {"PROXY from a stranger", S("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nNOOP\r\n"), "220 500", "", true, 0, 0},
-    {"early body", S(HELLO ENVELOPE "DATA\r\nSubject: x\r\n\r\n.\r\n"), "220 250 250 250 554", "", true, 0, true},
-    {"early body, DATA refused", S(HELLO "MAIL FROM:<a@x>\r\nDATA\r\nMAIL FROM:<z@x>\r\n"), "220 250 250 554", "", true, 0, true},
-    {"BDAT without a number", S(HELLO ENVELOPE "BDAT x\r\nNOOP\r\n"), "220 250 250 250 501", "", true, 0, 0},
+    {"PROXY from a stranger", S("PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\nNOOP\r\n"), "220 500", "", true,
+	0, 0},
+    {"early body", S(HELLO ENVELOPE "DATA\r\nSubject: x\r\n\r\n.\r\n"), "220 250 250 250 554", "",
+	true, 0, true},
+    {"early body, DATA refused", S(HELLO "MAIL FROM:<a@x>\r\nDATA\r\nMAIL FROM:<z@x>\r\n"),
+	"220 250 250 554", "", true, 0, true},
+    {"BDAT without a number", S(HELLO ENVELOPE "BDAT x\r\nNOOP\r\n"), "220 250 250 250 501", "",
+	true, 0, 0},
     {"BDAT -1", S(HELLO ENVELOPE "BDAT -1\r\nNOOP\r\n"), "220 250 250 250 501", "", true, 0, 0},
     {"BDAT nothing", S(HELLO ENVELOPE "BDAT\r\nNOOP\r\n"), "220 250 250 250 501", "", true, 0, 0},
     {"BDAT 1 FIRST", S(HELLO ENVELOPE "BDAT 1 FIRST\r\nx"), "220 250 250 250 501", "", true, 0, 0},
     {"BDAT 10 times", S(HELLO ENVELOPE "BDAT 20000\r\n"), "220 250 250 250 552", "", true, 0, 0},
-    {"BDAT 2^32", S(HELLO ENVELOPE "BDAT 4294967296 LAST\r\n"), "220 250 250 250 552", "", true, 0, 0},
-    {"BDAT 2^64-1", S(HELLO ENVELOPE "BDAT 18446744073709551615\r\n"), "220 250 250 250 552", "", true, 0, 0},
-    {"BDAT 2^64", S(HELLO ENVELOPE "BDAT 18446744073709551616\r\n"), "220 250 250 250 501", "", true, 0, 0},
-    {"BDAT without MAIL is read over", S(HELLO "BDAT 6\r\nQUIT\r\nNOOP\r\n"), "220 250 503 250", "", false, 0, 0},
-    {"BDAT without RCPT is read over", S(HELLO "MAIL FROM:<a@x>\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n"), "220 250 250 503 250", "", false, 0, 0},
-    {"STARTTLS drops what follows", S(HELLO "STARTTLS\r\nMAIL FROM:<evil@x>\r\nQUIT\r\n"), "220 250 220", "", false, 0, true},
+    {"BDAT 2^32", S(HELLO ENVELOPE "BDAT 4294967296 LAST\r\n"), "220 250 250 250 552", "", true, 0,
+	0},
+    {"BDAT 2^64-1", S(HELLO ENVELOPE "BDAT 18446744073709551615\r\n"), "220 250 250 250 552", "",
+	true, 0, 0},
+    {"BDAT 2^64", S(HELLO ENVELOPE "BDAT 18446744073709551616\r\n"), "220 250 250 250 501", "",
+	true, 0, 0},
+    {"BDAT without MAIL is read over", S(HELLO "BDAT 6\r\nQUIT\r\nNOOP\r\n"), "220 250 503 250", "",
+	false, 0, 0},
+    {"BDAT without RCPT is read over",
+	S(HELLO "MAIL FROM:<a@x>\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n"), "220 250 250 503 250", "",
+	false, 0, 0},
+    {"STARTTLS drops what follows", S(HELLO "STARTTLS\r\nMAIL FROM:<evil@x>\r\nQUIT\r\n"),
+	"220 250 220", "", false, 0, true},
 };
 
 static void test_cuts(void **state)
@@ -645,8 +724,8 @@ static void test_long_lines(void **state)
 	static const struct {
 		size_t len;
 		bool closed;
-	} sizes[] = {{512, false}, {2046, false}, {2047, false}, {2048, false}, {2049, false}, {60000, false},
-	    {65537, true}, {1 << 20, true}, {16 << 20, true}};
+	} sizes[] = {{512, false}, {2046, false}, {2047, false}, {2048, false}, {2049, false},
+	    {60000, false}, {65537, true}, {1 << 20, true}, {16 << 20, true}};
 	struct vgm_smtp_settings set = door();
 	uint8_t block[4096];
 	memset(block, 'x', sizeof block);
@@ -662,7 +741,8 @@ static void test_long_lines(void **state)
 		}
 		feed(&h, VGM_SLICE_LIT("\r\nNOOP\r\n"));
 		read_replies(&h, vgm_smtp_session_output(h.owner.session));
-		assert_string_equal(vgm_buf_str(&h.codes), sizes[i].closed ? "220 500" : "220 500 250");
+		assert_string_equal(
+		    vgm_buf_str(&h.codes), sizes[i].closed ? "220 500" : "220 500 250");
 		assert_int_equal(h.closed, sizes[i].closed);
 		hold_release(&h);
 	}
@@ -686,7 +766,8 @@ static void test_long_lines(void **state)
 static void test_too_many_commands(void **state)
 {
 	(void)state;
-	static const char *const says[] = {"NOOP\r\n", "RSET\r\n", "VRFY x\r\n", "EHLO x\r\n", "HELP\r\n", "JUNK\r\n"};
+	static const char *const says[] = {
+	    "NOOP\r\n", "RSET\r\n", "VRFY x\r\n", "EHLO x\r\n", "HELP\r\n", "JUNK\r\n"};
 	struct vgm_smtp_settings set = door();
 	for (size_t i = 0; i < VGM_ARRAY_LEN(says); i++) {
 		struct held h;
@@ -778,7 +859,8 @@ static void test_long_recipients(void **state)
 	unsigned accepted = 0;
 	for (int i = 0; i < 1000; i++) {
 		char line[400];
-		int n = snprintf(line, sizeof line, "RCPT TO:<r%060d@%060d.%060d.%060d.%060d>\r\n", i, 1, 2, 3, 4);
+		int n = snprintf(line, sizeof line, "RCPT TO:<r%060d@%060d.%060d.%060d.%060d>\r\n",
+		    i, 1, 2, 3, 4);
 		feed(&h, vgm_slice(line, (size_t)n));
 		struct vgm_buf *out = vgm_smtp_session_output(h.owner.session);
 		accepted += vgm_slice_starts_nocase(vgm_buf_slice(out), VGM_SLICE_LIT("250")) ||
@@ -838,11 +920,15 @@ static void test_bdat_too_big(void **state)
 	struct vgm_smtp_settings set = door();
 	set.max_size = 10;
 	static const struct conversation c[] = {
-	    {"second chunk over", S(HELLO ENVELOPE "BDAT 8\r\n123456\r\nBDAT 8\r\nQUIT\r\nZZNOOP\r\nBDAT 2 LAST\r\nxxNOOP\r\n"),
+	    {"second chunk over",
+		S(HELLO ENVELOPE
+		    "BDAT 8\r\n123456\r\nBDAT 8\r\nQUIT\r\nZZNOOP\r\nBDAT 2 LAST\r\nxxNOOP\r\n"),
 		"220 250 250 250 250 552 250 503 250", "", false, 0, 0},
-	    {"first chunk over", S(HELLO ENVELOPE "BDAT 11 LAST\r\n01234567890NOOP\r\n"), "220 250 250 250 552 250", "", false, 0, 0},
-	    {"just fits", S(HELLO ENVELOPE "BDAT 8\r\n12345678BDAT 2 LAST\r\n\r\nNOOP\r\n"), "220 250 250 250 250 250 250",
-		"[a@out.example>b@in.example f16: 12345678\r\n]", false, 0, 0},
+	    {"first chunk over", S(HELLO ENVELOPE "BDAT 11 LAST\r\n01234567890NOOP\r\n"),
+		"220 250 250 250 552 250", "", false, 0, 0},
+	    {"just fits", S(HELLO ENVELOPE "BDAT 8\r\n12345678BDAT 2 LAST\r\n\r\nNOOP\r\n"),
+		"220 250 250 250 250 250 250", "[a@out.example>b@in.example f16: 12345678\r\n]",
+		false, 0, 0},
 	};
 	check_all(c, VGM_ARRAY_LEN(c), &set);
 }
@@ -865,7 +951,8 @@ static void test_no_room(void **state)
 		feed(&h, VGM_SLICE_LIT("line of text\r\n"));
 	feed(&h, VGM_SLICE_LIT(".\r\nNOOP\r\n"));
 	read_replies(&h, vgm_smtp_session_output(h.owner.session));
-	assert_string_equal(vgm_buf_str(&h.codes), "220 250 250 250 452 250 250 452 250 250 250 354 452 250");
+	assert_string_equal(
+	    vgm_buf_str(&h.codes), "220 250 250 250 452 250 250 452 250 250 250 354 452 250");
 	assert_int_equal(h.owner.dropped, 1);
 	hold_release(&h);
 }
@@ -880,9 +967,12 @@ static void test_machines(void **state)
 	set.offer_tls = set.offer_auth = false;
 	static const struct conversation c[] = {
 	    {"bare addresses and line feeds",
-		S("HELO copier room 3\r\nMAIL FROM:scan@in.example\r\nRCPT TO:b@in.example\r\nDATA\r\n\1Subject: scan\n\na\rb\r\n.\r\n"),
-		"220 250 250 250 354 250", "[scan@in.example>b@in.example f8: Subject: scan\r\n\r\na\r\nb\r\n]", false, 0, 0},
-	    {"no TLS, no AUTH", S("EHLO c\r\nSTARTTLS\r\nAUTH PLAIN AAA=\r\n"), "220 250 502 502", "", false, 0, 0},
+		S("HELO copier room 3\r\nMAIL FROM:scan@in.example\r\nRCPT "
+		  "TO:b@in.example\r\nDATA\r\n\1Subject: scan\n\na\rb\r\n.\r\n"),
+		"220 250 250 250 354 250",
+		"[scan@in.example>b@in.example f8: Subject: scan\r\n\r\na\r\nb\r\n]", false, 0, 0},
+	    {"no TLS, no AUTH", S("EHLO c\r\nSTARTTLS\r\nAUTH PLAIN AAA=\r\n"), "220 250 502 502",
+		"", false, 0, 0},
 	};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(c); i++)
 		for (size_t step = 1; step < c[i].says.len; step++)
@@ -891,32 +981,49 @@ static void test_machines(void **state)
 
 /* ---- signing in ---- */
 
-#define GOOD "AGFubmEAc2VjcmV0"     /* \0anna\0secret */
+#define GOOD "AGFubmEAc2VjcmV0"		   /* \0anna\0secret */
 #define GOOD_AS "YW5uYQBhbm5hAHNlY3JldA==" /* anna\0anna\0secret */
-#define OTHER_AS "ZXZlAGFubmEAc2VjcmV0"  /* eve\0anna\0secret */
-#define WRONG "AGFubmEAd3Jvbmc="    /* \0anna\0wrong */
+#define OTHER_AS "ZXZlAGFubmEAc2VjcmV0"	   /* eve\0anna\0secret */
+#define WRONG "AGFubmEAd3Jvbmc="	   /* \0anna\0wrong */
 
 static const struct conversation logins[] = {
-    {"plain", S(HELLO "AUTH PLAIN " GOOD "\r\nMAIL FROM:<a@x>\r\n"), "220 250 235 250", "(anna)", false, true, 0},
-    {"plain, own line", S(HELLO "AUTH PLAIN\r\n" GOOD "\r\nMAIL FROM:<a@x>\r\n"), "220 250 334 235 250", "(anna)", false, true, 0},
-    {"plain as oneself", S(HELLO "auth plain " GOOD_AS "\r\n"), "220 250 235", "(anna)", false, true, 0},
+    {"plain", S(HELLO "AUTH PLAIN " GOOD "\r\nMAIL FROM:<a@x>\r\n"), "220 250 235 250", "(anna)",
+	false, true, 0},
+    {"plain, own line", S(HELLO "AUTH PLAIN\r\n" GOOD "\r\nMAIL FROM:<a@x>\r\n"),
+	"220 250 334 235 250", "(anna)", false, true, 0},
+    {"plain as oneself", S(HELLO "auth plain " GOOD_AS "\r\n"), "220 250 235", "(anna)", false,
+	true, 0},
     {"plain as another", S(HELLO "AUTH PLAIN " OTHER_AS "\r\n"), "220 250 501", "", false, true, 0},
-    {"wrong password, then right", S(HELLO "AUTH PLAIN " WRONG "\r\nAUTH PLAIN " GOOD "\r\n"), "220 250 535 235", "(anna)(anna)", false, true, 0},
-    {"login", S(HELLO "AUTH LOGIN\r\nYW5uYQ==\r\nc2VjcmV0\r\n"), "220 250 334 334 235", "(anna)", false, true, 0},
-    {"login, name at once", S(HELLO "AUTH LOGIN YW5uYQ==\r\nc2VjcmV0\r\n"), "220 250 334 235", "(anna)", false, true, 0},
-    {"login, wrong", S(HELLO "AUTH LOGIN\r\nYW5uYQ==\r\nYW5uYQ==\r\nNOOP\r\n"), "220 250 334 334 535 250", "(anna)", false, true, 0},
-    {"login, empty name", S(HELLO "AUTH LOGIN\r\n\r\nNOOP\r\n"), "220 250 334 501 250", "", false, true, 0},
-    {"given up", S(HELLO "AUTH LOGIN\r\n*\r\nAUTH PLAIN\r\n*\r\nNOOP\r\n"), "220 250 334 501 334 501 250", "", false, true, 0},
-    {"not base64", S(HELLO "AUTH PLAIN !!!\r\nAUTH LOGIN\r\nx y\r\nAUTH PLAIN =\r\n"), "220 250 501 334 501 501", "", false, true, 0},
+    {"wrong password, then right", S(HELLO "AUTH PLAIN " WRONG "\r\nAUTH PLAIN " GOOD "\r\n"),
+	"220 250 535 235", "(anna)(anna)", false, true, 0},
+    {"login", S(HELLO "AUTH LOGIN\r\nYW5uYQ==\r\nc2VjcmV0\r\n"), "220 250 334 334 235", "(anna)",
+	false, true, 0},
+    {"login, name at once", S(HELLO "AUTH LOGIN YW5uYQ==\r\nc2VjcmV0\r\n"), "220 250 334 235",
+	"(anna)", false, true, 0},
+    {"login, wrong", S(HELLO "AUTH LOGIN\r\nYW5uYQ==\r\nYW5uYQ==\r\nNOOP\r\n"),
+	"220 250 334 334 535 250", "(anna)", false, true, 0},
+    {"login, empty name", S(HELLO "AUTH LOGIN\r\n\r\nNOOP\r\n"), "220 250 334 501 250", "", false,
+	true, 0},
+    {"given up", S(HELLO "AUTH LOGIN\r\n*\r\nAUTH PLAIN\r\n*\r\nNOOP\r\n"),
+	"220 250 334 501 334 501 250", "", false, true, 0},
+    {"not base64", S(HELLO "AUTH PLAIN !!!\r\nAUTH LOGIN\r\nx y\r\nAUTH PLAIN =\r\n"),
+	"220 250 501 334 501 501", "", false, true, 0},
     {"nobody", S(HELLO "AUTH PLAIN AAA=\r\n"), "220 250 535", "()", false, true, 0},
-    {"no NUL", S(HELLO "AUTH PLAIN YW5uYQ==\r\nAUTH PLAIN AGFubmE=\r\n"), "220 250 501 501", "", false, true, 0},
-    {"NUL in password", S(HELLO "AUTH PLAIN AGFubmEAc2VjAHJldA==\r\n"), "220 250 501", "", false, true, 0},
+    {"no NUL", S(HELLO "AUTH PLAIN YW5uYQ==\r\nAUTH PLAIN AGFubmE=\r\n"), "220 250 501 501", "",
+	false, true, 0},
+    {"NUL in password", S(HELLO "AUTH PLAIN AGFubmEAc2VjAHJldA==\r\n"), "220 250 501", "", false,
+	true, 0},
     {"invalid UTF-8", S(HELLO "AUTH PLAIN AP/+AHg=\r\n"), "220 250 501", "", false, true, 0},
-    {"other ways", S(HELLO "AUTH CRAM-MD5\r\nAUTH\r\nAUTH EXTERNAL =\r\n"), "220 250 504 504 504", "", false, true, 0},
-    {"twice", S(HELLO "AUTH PLAIN " GOOD "\r\nAUTH PLAIN " GOOD "\r\n"), "220 250 235 503", "(anna)", false, true, 0},
-    {"before TLS", S(HELLO "AUTH PLAIN " GOOD "\r\nAUTH LOGIN\r\n"), "220 250 538 538", "", false, false, 0},
-    {"before EHLO", S("AUTH PLAIN " GOOD "\r\nHELO x\r\nAUTH PLAIN " GOOD "\r\n"), "220 503 250 503", "", false, true, 0},
-    {"inside a mail", S(HELLO "MAIL FROM:<a@x>\r\nAUTH PLAIN " GOOD "\r\n"), "220 250 250 503", "", false, true, 0},
+    {"other ways", S(HELLO "AUTH CRAM-MD5\r\nAUTH\r\nAUTH EXTERNAL =\r\n"), "220 250 504 504 504",
+	"", false, true, 0},
+    {"twice", S(HELLO "AUTH PLAIN " GOOD "\r\nAUTH PLAIN " GOOD "\r\n"), "220 250 235 503",
+	"(anna)", false, true, 0},
+    {"before TLS", S(HELLO "AUTH PLAIN " GOOD "\r\nAUTH LOGIN\r\n"), "220 250 538 538", "", false,
+	false, 0},
+    {"before EHLO", S("AUTH PLAIN " GOOD "\r\nHELO x\r\nAUTH PLAIN " GOOD "\r\n"),
+	"220 503 250 503", "", false, true, 0},
+    {"inside a mail", S(HELLO "MAIL FROM:<a@x>\r\nAUTH PLAIN " GOOD "\r\n"), "220 250 250 503", "",
+	false, true, 0},
 };
 
 static void test_logins(void **state)
@@ -951,7 +1058,8 @@ static void test_waiting(void **state)
 		struct vgm_smtp_answer late = {451, "4.3.0", VGM_WORDS_smtp_examination_failed};
 		vgm_smtp_session_answer_words(h.owner.session, late);
 		read_replies(&h, vgm_smtp_session_output(h.owner.session));
-		assert_string_equal(vgm_buf_str(&h.codes), "220 250 250 250 354 250 250 250 250 451 221");
+		assert_string_equal(
+		    vgm_buf_str(&h.codes), "220 250 250 250 354 250 250 250 250 451 221");
 		assert_int_equal(vgm_smtp_session_wants(h.owner.session), VGM_SMTP_WANT_CLOSE);
 		hold_release(&h);
 	}
@@ -1004,7 +1112,8 @@ static void test_words(void **state)
 	set.language = VGM_FR;
 	set.phone = "01 23 45 67 89";
 	struct held h;
-	struct vgm_slice says = VGM_SLICE_LIT(HELLO "MAIL FROM:<a@x>\r\nRCPT TO:<unknown@in.example>\r\n");
+	struct vgm_slice says =
+	    VGM_SLICE_LIT(HELLO "MAIL FROM:<a@x>\r\nRCPT TO:<unknown@in.example>\r\n");
 	hold(&h, &set, false, says, says.len, 1);
 	const char *all = vgm_buf_str(&h.replies);
 	assert_non_null(strstr(all, "220 mx.in.example ESMTP"));
@@ -1024,8 +1133,9 @@ static void test_ehlo_list(void **state)
 	struct held h;
 	struct vgm_slice says = VGM_SLICE_LIT(HELLO);
 	hold(&h, &set, false, says, says.len, 1);
-	static const char *const there[] = {"250-mx.in.example\r\n", "PIPELINING\r\n", "SIZE 2000\r\n", "STARTTLS\r\n",
-	    "8BITMIME\r\n", "SMTPUTF8\r\n", "DSN\r\n", "ENHANCEDSTATUSCODES\r\n", "CHUNKING\r\n", "LIMITS RCPTMAX=100\r\n"};
+	static const char *const there[] = {"250-mx.in.example\r\n", "PIPELINING\r\n",
+	    "SIZE 2000\r\n", "STARTTLS\r\n", "8BITMIME\r\n", "SMTPUTF8\r\n", "DSN\r\n",
+	    "ENHANCEDSTATUSCODES\r\n", "CHUNKING\r\n", "LIMITS RCPTMAX=100\r\n"};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(there); i++)
 		assert_non_null(strstr(vgm_buf_str(&h.replies), there[i]));
 	assert_null(strstr(vgm_buf_str(&h.replies), "AUTH"));
@@ -1043,7 +1153,8 @@ static void test_refused_greeting(void **state)
 	/* early talk before the greeting waits for it */
 	vgm_smtp_session_feed(h.owner.session, VGM_SLICE_LIT(HELLO));
 	assert_int_equal(vgm_smtp_session_output(h.owner.session)->len, 0);
-	vgm_smtp_session_greet(h.owner.session, (struct vgm_smtp_answer){421, "4.7.0", VGM_WORDS_smtp_busy});
+	vgm_smtp_session_greet(
+	    h.owner.session, (struct vgm_smtp_answer){421, "4.7.0", VGM_WORDS_smtp_busy});
 	read_replies(&h, vgm_smtp_session_output(h.owner.session));
 	assert_string_equal(vgm_buf_str(&h.codes), "421");
 	assert_int_equal(vgm_smtp_session_wants(h.owner.session), VGM_SMTP_WANT_CLOSE);
@@ -1061,8 +1172,10 @@ static void test_cut_by_owner(void **state)
 	feed(&h, VGM_SLICE_LIT("half a"));
 	assert_true(vgm_smtp_session_in_body(h.owner.session));
 	assert_false(vgm_smtp_session_is_idle(h.owner.session));
-	vgm_smtp_session_cut(h.owner.session, (struct vgm_smtp_answer){421, "4.4.2", VGM_WORDS_smtp_timeout});
-	vgm_smtp_session_cut(h.owner.session, (struct vgm_smtp_answer){421, "4.4.2", VGM_WORDS_smtp_timeout});
+	vgm_smtp_session_cut(
+	    h.owner.session, (struct vgm_smtp_answer){421, "4.4.2", VGM_WORDS_smtp_timeout});
+	vgm_smtp_session_cut(
+	    h.owner.session, (struct vgm_smtp_answer){421, "4.4.2", VGM_WORDS_smtp_timeout});
 	read_replies(&h, vgm_smtp_session_output(h.owner.session));
 	assert_string_equal(vgm_buf_str(&h.codes), "220 250 250 250 354 421");
 	assert_int_equal(h.owner.dropped, 1);
@@ -1072,19 +1185,32 @@ static void test_cut_by_owner(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_ordinary), cmocka_unit_test(test_lines),
-	    cmocka_unit_test(test_verb_in_state), cmocka_unit_test(test_order),
-	    cmocka_unit_test(test_parameters), cmocka_unit_test(test_smuggling),
-	    cmocka_unit_test(test_cuts), cmocka_unit_test(test_after_starttls),
-	    cmocka_unit_test(test_long_lines), cmocka_unit_test(test_too_many_commands),
-	    cmocka_unit_test(test_commands_between_mails), cmocka_unit_test(test_too_many_errors),
-	    cmocka_unit_test(test_many_recipients), cmocka_unit_test(test_long_recipients),
-	    cmocka_unit_test(test_too_big), cmocka_unit_test(test_endless_body),
-	    cmocka_unit_test(test_bdat_too_big), cmocka_unit_test(test_no_room),
-	    cmocka_unit_test(test_machines), cmocka_unit_test(test_logins),
-	    cmocka_unit_test(test_waiting), cmocka_unit_test(test_flood_while_waiting),
-	    cmocka_unit_test(test_leaving_at_each_byte), cmocka_unit_test(test_words),
-	    cmocka_unit_test(test_ehlo_list), cmocka_unit_test(test_refused_greeting),
+	    cmocka_unit_test(test_ordinary),
+	    cmocka_unit_test(test_lines),
+	    cmocka_unit_test(test_verb_in_state),
+	    cmocka_unit_test(test_order),
+	    cmocka_unit_test(test_parameters),
+	    cmocka_unit_test(test_smuggling),
+	    cmocka_unit_test(test_cuts),
+	    cmocka_unit_test(test_after_starttls),
+	    cmocka_unit_test(test_long_lines),
+	    cmocka_unit_test(test_too_many_commands),
+	    cmocka_unit_test(test_commands_between_mails),
+	    cmocka_unit_test(test_too_many_errors),
+	    cmocka_unit_test(test_many_recipients),
+	    cmocka_unit_test(test_long_recipients),
+	    cmocka_unit_test(test_too_big),
+	    cmocka_unit_test(test_endless_body),
+	    cmocka_unit_test(test_bdat_too_big),
+	    cmocka_unit_test(test_no_room),
+	    cmocka_unit_test(test_machines),
+	    cmocka_unit_test(test_logins),
+	    cmocka_unit_test(test_waiting),
+	    cmocka_unit_test(test_flood_while_waiting),
+	    cmocka_unit_test(test_leaving_at_each_byte),
+	    cmocka_unit_test(test_words),
+	    cmocka_unit_test(test_ehlo_list),
+	    cmocka_unit_test(test_refused_greeting),
 	    cmocka_unit_test(test_cut_by_owner),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
