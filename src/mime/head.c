@@ -4,6 +4,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "net/addr.h"
 
 /* The line at the front of s, with its LF; all of s when none comes. */
 static struct vgm_slice first_line(struct vgm_slice s)
@@ -106,7 +107,8 @@ void vgm_head_read(struct vgm_slice message, struct vgm_slice hostname, struct v
 	while (vgm_head_next(&walk, &field)) {
 		out->fields++;
 		if (vgm_slice_eq_nocase(field.name, VGM_SLICE_LIT("Received"))) {
-			out->received++;
+			if (out->received++ == 0)
+				out->first_received = field.value;
 			out->own_hops += is_own_hop(field.value, hostname);
 		}
 		for (size_t i = 0; i < VGM_ARRAY_LEN(wanted); i++)
@@ -114,6 +116,27 @@ void vgm_head_read(struct vgm_slice message, struct vgm_slice hostname, struct v
 				*wanted[i].place = vgm_slice_trim(field.value);
 	}
 	out->has_8bit = any_8bit(message);
+}
+
+static bool starts_by(struct vgm_slice s)
+{
+	return s.len > 4 && (s.data[0] == ' ' || s.data[0] == '\t' || s.data[0] == '\n') &&
+	    vgm_slice_starts_nocase(vgm_slice_from(s, 1), VGM_SLICE_LIT("by "));
+}
+
+bool vgm_head_received_from(struct vgm_slice value, uint8_t out_ip[16])
+{
+	size_t end = 0;
+	while (end < value.len && !starts_by(vgm_slice_from(value, end)))
+		end++;
+	struct vgm_slice clause = vgm_slice_sub(value, 0, end);
+	struct vgm_slice rest = vgm_slice_from(clause, vgm_slice_find(clause, '[') + 1);
+	struct vgm_slice literal = vgm_slice_sub(rest, 0, vgm_slice_find(rest, ']'));
+	if (literal.len == rest.len)
+		return false;
+	if (vgm_slice_starts_nocase(literal, VGM_SLICE_LIT("IPv6:")))
+		literal = vgm_slice_from(literal, 5);
+	return vgm_ip_parse(literal, out_ip, NULL) == 0;
 }
 
 /* ---- text for people ---- */

@@ -32,12 +32,17 @@ bool vgm_head_next(struct vgm_head_walk *, struct vgm_head_field *out);
  * value; empty when there is none. */
 struct vgm_head_facts {
 	struct vgm_slice from, to, subject, date, message_id;
+	struct vgm_slice first_received; /* the topmost: written by the last hop */
 	size_t fields, received; /* how many */
 	size_t own_hops;         /* Received fields that say "by <hostname> (Vaguemestre)" */
 	size_t length;           /* bytes of the block */
 	bool has_8bit;           /* in header or body */
 };
 void vgm_head_read(struct vgm_slice message, struct vgm_slice hostname, struct vgm_head_facts *out);
+
+/* The address that a Received value says it had the message from: the first
+ * literal in brackets before "by" (RFC 5321, section 4.4). False: it says none. */
+bool vgm_head_received_from(struct vgm_slice value, uint8_t out_ip[16]);
 
 /* For people: unfolded, encoded words (RFC 2047) of UTF-8, US-ASCII and
  * ISO-8859-1 decoded, other bytes that are not UTF-8 shown as "?", controls as

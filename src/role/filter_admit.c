@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: EUPL-1.2
  * role/filter_admit.c — the path of a message on its way in, top to bottom:
- * open, identify, examine, decide, seal. It runs inside the SMTP session: what
+ * open, examine, identify, decide, seal. It runs inside the SMTP session: what
  * it answers is the reply to the end of data. */
 #include "role/filter.h"
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "mime/head.h"
+#include "net/addr.h"
 #include "os/memfd.h"
 #include "policy/policy.h"
 #include "words/words.h"
@@ -70,9 +71,24 @@ static struct vgm_slice shown(struct vgm_slice value, size_t max, struct vgm_are
 	return copy ? vgm_slice(copy, text.len) : VGM_SLICE_NONE;
 }
 
+/* Who really sent it: behind a hop that we trust, whom that hop's own header
+ * names; else who is connected. */
+static void find_origin(const struct vgm_conf *conf, const uint8_t client[16],
+    const struct vgm_head_facts *head, uint8_t out[16])
+{
+	struct vgm_network hop;
+	memcpy(out, client, 16);
+	for (size_t i = 0; i < conf->receive_trusted_hops.count; i++) {
+		struct vgm_slice text = vgm_slice_str(conf->receive_trusted_hops.text[i]);
+		if (vgm_network_parse(text, &hop, NULL) == 0 && vgm_network_has(&hop, client) &&
+		    vgm_head_received_from(head->first_received, out))
+			return;
+	}
+}
+
 static void fill_record(struct vgm_filter_record *rec, const struct vgm_filter_worker *w,
-    const struct vgm_msg_admit *m, const struct vgm_head_facts *head, struct vgm_slice body,
-    struct vgm_arena *arena)
+    const struct vgm_msg_admit *m, const struct vgm_head_facts *head, const uint8_t origin[16],
+    struct vgm_slice body, struct vgm_arena *arena)
 {
 	uint8_t flags = (uint8_t)(m->flags | (head->has_8bit ? VGM_ADMIT_8BIT : 0));
 	*rec = (struct vgm_filter_record){
@@ -93,6 +109,7 @@ static void fill_record(struct vgm_filter_record *rec, const struct vgm_filter_w
 	        .flags = flags},
 	};
 	memcpy(rec->head.client, m->client, sizeof rec->head.client);
+	memcpy(rec->head.origin, origin, sizeof rec->head.origin);
 }
 
 int vgm_filter_admit(
@@ -102,7 +119,7 @@ int vgm_filter_admit(
 	struct vgm_mapping body = {VGM_SLICE_NONE};
 	struct vgm_head_facts head = {.received = 0};
 	struct vgm_filter_record record;
-	uint8_t id[16], refusal = 0;
+	uint8_t id[16], origin[16], refusal = 0;
 
 	/* Open: the exact bytes as they came. */
 	int r = vgm_mapping_open(m->body, m->size, &body, err);
@@ -113,6 +130,9 @@ int vgm_filter_admit(
 	bool seal_only = m->flags & VGM_ADMIT_SEAL_ONLY;
 	if (!seal_only)
 		vgm_head_read(body.bytes, vgm_slice_str(w->conf->hostname), &head);
+
+	/* Identify: who sent it. */
+	find_origin(w->conf, m->client, &head, origin);
 
 	/* Decide: one plan for each recipient. */
 	struct vgm_policy_facts facts = {.size = m->size, .received = head.received,
@@ -125,7 +145,7 @@ int vgm_filter_admit(
 	}
 
 	/* Seal: 250 only after the ledger says that it is durable. */
-	fill_record(&record, w, m, &head, body.bytes, arena);
+	fill_record(&record, w, m, &head, origin, body.bytes, arena);
 	r = vgm_filter_seal(w, &record, id, &refusal, err);
 	vgm_mapping_release(&body);
 	if (r < 0 || refusal) {

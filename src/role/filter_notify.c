@@ -82,7 +82,7 @@ static int seal_notice(struct vgm_filter_worker *w, const struct vgm_msg_notify 
 	    .head = {.from = head.from, .to = head.to, .subject = head.subject, .date = head.date,
 	        .message_id = head.message_id, .helo = vgm_slice_str(w->conf->hostname),
 	        .flags = (uint8_t)(utf8 ? VGM_ADMIT_8BIT | VGM_ADMIT_UTF8 : 0)}};
-	rec.head.client[15] = 1; /* ::1, ourselves */
+	rec.head.client[15] = rec.head.origin[15] = 1; /* ::1, ourselves */
 	return vgm_filter_seal(w, &rec, id, refusal, err);
 }
 

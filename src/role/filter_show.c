@@ -5,6 +5,7 @@
 
 #include "base/secret.h"
 #include "base/text.h"
+#include "net/addr.h"
 
 #include <jansson.h>
 
@@ -14,12 +15,20 @@ static json_t *json_of(struct vgm_slice s)
 	return text ? text : json_string("?"); /* not UTF-8: facts of a client's greeting */
 }
 
+static json_t *json_of_ip(const uint8_t ip[16])
+{
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(60);
+	VGM_BUG_ON(vgm_ip_format(ip, &text) < 0);
+	return json_string(vgm_buf_str(&text));
+}
+
 static int head_json(const struct vgm_msg_head *head, struct vgm_buf *out)
 {
-	json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "from", json_of(head->from),
-	    "to", json_of(head->to), "subject", json_of(head->subject), "date", json_of(head->date),
-	    "message_id", json_of(head->message_id), "helo", json_of(head->helo), "tls",
-	    json_of(head->tls), "login", json_of(head->login));
+	json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "from",
+	    json_of(head->from), "to", json_of(head->to), "subject", json_of(head->subject), "date",
+	    json_of(head->date), "message_id", json_of(head->message_id), "helo",
+	    json_of(head->helo), "tls", json_of(head->tls), "login", json_of(head->login),
+	    "client", json_of_ip(head->client), "origin", json_of_ip(head->origin));
 	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	int r = text ? vgm_buf_add_str(out, text) : VGM_E_LIMIT;
 	free(text); /* jansson's own */

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "mime/head.h"
+#include "net/addr.h"
 
 static void test_text(void **state)
 {
@@ -82,6 +83,33 @@ static void test_facts(void **state)
 	}
 }
 
+static void test_received_from(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *value, *ip; /* NULL: none */
+	} cases[] = {
+	    {" from a.example (a.example [192.0.2.7])\r\n\tby gw.example with ESMTP; d", "192.0.2.7"},
+	    {" from [IPv6:2001:db8::7] by gw.example; d", "2001:db8::7"},
+	    {" from a ([ipv6:2001:db8::8]) by gw.example; d", "2001:db8::8"},
+	    {" from a.example by gw.example ([192.0.2.9]); d", NULL},
+	    {" from a.example (a.example [192.0.2.7) by gw.example; d", NULL},
+	    {" from a.example (a.example [300.0.2.7]) by gw.example; d", NULL},
+	    {" from a.example [] by gw.example; d", NULL},
+	    {" from ruby [192.0.2.7]", "192.0.2.7"},
+	    {"", NULL},
+	};
+	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++) {
+		uint8_t got[16], want[16];
+		bool found = vgm_head_received_from(vgm_slice_str(cases[i].value), got);
+		assert_int_equal(found, cases[i].ip != NULL);
+		if (!found)
+			continue;
+		assert_int_equal(vgm_ip_parse(vgm_slice_str(cases[i].ip), want, NULL), 0);
+		assert_memory_equal(got, want, 16);
+	}
+}
+
 /* Every prefix of a block is walked to its end without reading past it. */
 static void test_every_cut(void **state)
 {
@@ -111,6 +139,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_text),
 	    cmocka_unit_test(test_facts),
+	    cmocka_unit_test(test_received_from),
 	    cmocka_unit_test(test_every_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

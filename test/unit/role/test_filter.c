@@ -25,23 +25,26 @@ struct scene {
 	uint16_t code;
 	const char *enhanced;
 	bool keyd_asked, ledgerd_asked;
+	uint8_t origin; /* last byte, when not the client's */
 };
 
 static const struct scene scenes[] = {
-    {"plain", "From: a@b\r\nSubject: s\r\n\r\n", 100, 0, 0, false, 250, "2.0.0", true, true},
-    {"empty", "", 0, 0, 0, false, 250, "2.0.0", true, true},
-    {"large", "From: a@b\r\n\r\n", 900000, 0, 0, false, 250, "2.0.0", true, true},
-    {"disk refuses", "From: a@b\r\n\r\n", 10, 0, VGM_REFUSED_IO, false, 451, "4.3.0", true, true},
-    {"disk full", "From: a@b\r\n\r\n", 10, 0, VGM_REFUSED_SPACE, false, 452, "4.3.1", true, true},
-    {"views lag", "From: a@b\r\n\r\n", 10, 0, VGM_REFUSED_LAG, false, 451, "4.3.2", true, true},
-    {"read only", "From: a@b\r\n\r\n", 10, 0, VGM_REFUSED_READONLY, false, 451, "4.3.0", true, true},
-    {"ledgerd dies", "From: a@b\r\n\r\n", 10, 0, 255, false, 451, "4.3.0", true, true},
-    {"no day key", "From: a@b\r\n\r\n", 10, 0, 0, true, 451, "4.3.0", true, false},
+    {"plain", "From: a@b\r\nSubject: s\r\n\r\n", 100, 0, 0, false, 250, "2.0.0", true, true, 0},
+    {"behind a trusted hop", "Received: from x [192.0.2.77] by hop\r\n\r\n", 10, 0, 0, false, 250,
+        "2.0.0", true, true, 77},
+    {"empty", "", 0, 0, 0, false, 250, "2.0.0", true, true, 0},
+    {"large", "From: a@b\r\n\r\n", 900000, 0, 0, false, 250, "2.0.0", true, true, 0},
+    {"disk refuses", "From: a@b\r\n\r\n", 10, 0, VGM_REFUSED_IO, false, 451, "4.3.0", true, true, 0},
+    {"disk full", "From: a@b\r\n\r\n", 10, 0, VGM_REFUSED_SPACE, false, 452, "4.3.1", true, true, 0},
+    {"views lag", "From: a@b\r\n\r\n", 10, 0, VGM_REFUSED_LAG, false, 451, "4.3.2", true, true, 0},
+    {"read only", "From: a@b\r\n\r\n", 10, 0, VGM_REFUSED_READONLY, false, 451, "4.3.0", true, true, 0},
+    {"ledgerd dies", "From: a@b\r\n\r\n", 10, 0, 255, false, 451, "4.3.0", true, true, 0},
+    {"no day key", "From: a@b\r\n\r\n", 10, 0, 0, true, 451, "4.3.0", true, false, 0},
     {"loop", "Received: a\r\nReceived: b\r\nReceived: c\r\nReceived: d\r\nReceived: e\r\n\r\n", 5, 0, 0,
-        false, 554, "5.4.6", false, false},
-    {"too large", "From: a@b\r\n\r\n", 1100000, 0, 0, false, 552, "5.3.4", false, false},
+        false, 554, "5.4.6", false, false, 0},
+    {"too large", "From: a@b\r\n\r\n", 1100000, 0, 0, false, 552, "5.3.4", false, false, 0},
     {"struck: unread, held", "Received: a\r\nReceived: b\r\nReceived: c\r\nReceived: d\r\n"
-        "Received: e\r\n\r\n", 5, VGM_ADMIT_SEAL_ONLY, 0, false, 250, "2.0.0", true, true},
+        "Received: e\r\n\r\n", 5, VGM_ADMIT_SEAL_ONLY, 0, false, 250, "2.0.0", true, true, 0},
 };
 
 #define CHECK(condition)                                                                           \
@@ -73,6 +76,7 @@ static void check_append(const struct scene *s, const struct vgm_msg_append *m, 
 	    s->flags & VGM_ADMIT_SEAL_ONLY ? VGM_SLICE_LIT("hold") : VGM_SLICE_LIT("mx:else.example")));
 	CHECK(vgm_unseal(&name, m->head, &plain, NULL) == 0);
 	CHECK(vgm_msg_decode(VGM_MSG_head, vgm_buf_slice(&plain), NULL, &arena, &head, NULL) == 0);
+	CHECK(head.origin[15] == (s->origin ? s->origin : 1));
 	/* The body, from a file that stands for the segment. */
 	memcpy(record.id, m->id, sizeof record.id);
 	memcpy(record.commitment, m->commitment, sizeof record.commitment);
@@ -128,6 +132,7 @@ static void play(const struct scene *s)
 	vgm_conf_init(&run.conf);
 	run.conf.max_size = 1000000;
 	run.conf.max_hops = 5;
+	assert_int_equal(vgm_conf_set(&run.conf, "receive.trusted_hops", "::1", NULL, NULL), 0);
 	assert_int_equal(vgm_buf_add_str(&message, s->header), 0);
 	for (size_t i = 0; i < s->body_bytes; i++)
 		assert_int_equal(vgm_buf_add_byte(&message, (uint8_t)("abc \r\n"[i * 7919 % 6])), 0);
@@ -150,6 +155,7 @@ static void play(const struct scene *s)
 	w.job.arena.ceiling = 1 << 20;
 	struct vgm_recipient to = {.address = VGM_SLICE_LIT("x@else.example")};
 	struct vgm_msg_admit m = {.session = 77, .instance = VGM_INSTANCE_RECEIVE, .flags = s->flags,
+	    .client[15] = 1,
 	    .helo = VGM_SLICE_LIT("client.example"), .sender = VGM_SLICE_LIT("s@else.example"),
 	    .recipients = &to, .recipients_count = 1, .size = message.len};
 	assert_int_equal(vgm_memfd_of("body", vgm_buf_slice(&message), &m.body, NULL), 0);
