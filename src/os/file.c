@@ -106,6 +106,32 @@ int vgm_file_read_at(int dir_fd, const char *name, struct vgm_buf *out, struct v
 	return r;
 }
 
+static int sync_above(int fd, const char *name, struct vgm_err *err)
+{
+	int above = openat(fd, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (above < 0)
+		return vgm_err_sys(err, "opening the directory above %s", name);
+	int r = fsync(above) < 0 ? vgm_err_sys(err, "syncing the directory above %s", name) : 0;
+	close(above);
+	return r;
+}
+
+int vgm_file_directory_at(
+    int parent_fd, const char *name, unsigned mode, int *out_fd, struct vgm_err *err)
+{
+	if (mkdirat(parent_fd, name, (mode_t)mode) < 0 && errno != EEXIST)
+		return vgm_err_sys(err, "making the directory %s", name);
+	int fd = openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return vgm_err_sys(err, "opening the directory %s", name);
+	int r = sync_above(fd, name, err);
+	if (r < 0)
+		close(fd);
+	else
+		*out_fd = fd;
+	return r;
+}
+
 int vgm_file_lock_at(int dir_fd, const char *name, int *out_fd, struct vgm_err *err)
 {
 	int fd = openat(dir_fd, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);

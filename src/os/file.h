@@ -30,6 +30,13 @@ int vgm_file_take_name_at(int dir_fd, const char *from, const char *to, struct v
 int vgm_file_read_at(int dir_fd, const char *name, struct vgm_buf *out, struct vgm_err *)
     VGM_MUST_USE;
 
+/* Opens the directory, made if it is missing. Its name survives a power cut
+ * afterwards: the directory above is synced, also when it was there already (the
+ * process that made it may have died before). parent_fd may be AT_FDCWD, and
+ * then name a path. VGM_E_IO. */
+int vgm_file_directory_at(int parent_fd, const char *name, unsigned mode, int *out_fd,
+    struct vgm_err *) VGM_MUST_USE;
+
 /* Makes the file if it is missing and locks it for this process until *out_fd
  * is closed; the kernel drops the lock when the process dies. VGM_E_BUSY:
  * another one holds it. VGM_E_IO. */

@@ -87,13 +87,8 @@ static int own(int fd, const struct vgm_conf *conf, struct vgm_err *err)
 static int open_directory(int parent, const char *name, const struct vgm_conf *conf, int *out_fd,
     struct vgm_err *err)
 {
-	if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
-		return vgm_err_sys(err, "making %s", name);
-	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return vgm_err_sys(err, "opening %s", name);
-	*out_fd = fd;
-	return own(fd, conf, err);
+	int r = vgm_file_directory_at(parent, name, 0700, out_fd, err);
+	return r < 0 ? r : own(*out_fd, conf, err);
 }
 
 int vgm_master_directory(const struct vgm_master_state *s, const char *name)

@@ -191,6 +191,31 @@ static void test_read(void **state)
 	remove_all();
 }
 
+static void test_directory(void **state)
+{
+	(void)state;
+	struct vgm_err err;
+	struct stat st;
+	char name[100];
+	int fd = -1;
+	for (int i = 0; i < 2; i++) { /* made, then found */
+		assert_int_equal(vgm_file_directory_at(dir, "d", 0700, &fd, &err), 0);
+		assert_int_equal(fstat(fd, &st), 0);
+		assert_int_equal(st.st_mode & 0777, 0700);
+		assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+		close(fd);
+	}
+	snprintf(name, sizeof name, "%s/e", path);
+	assert_int_equal(vgm_file_directory_at(AT_FDCWD, name, 0700, &fd, &err), 0);
+	close(fd);
+	fd = -1;
+	assert_int_equal(vgm_file_replace_at(dir, "f", VGM_SLICE_NONE, 0600, &err), 0);
+	assert_int_equal(vgm_file_directory_at(dir, "f", 0700, &fd, &err), VGM_E_IO);
+	assert_int_equal(vgm_file_directory_at(dir, "x/y", 0700, &fd, &err), VGM_E_IO);
+	assert_int_equal(fd, -1);
+	remove_all();
+}
+
 static void test_lock(void **state)
 {
 	(void)state;
@@ -274,6 +299,7 @@ int main(void)
 	    cmocka_unit_test(test_replace_fails_midway),
 	    cmocka_unit_test(test_take_name),
 	    cmocka_unit_test(test_read),
+	    cmocka_unit_test(test_directory),
 	    cmocka_unit_test(test_lock),
 	    cmocka_unit_test(test_lock_dies_with_its_process),
 	    cmocka_unit_test(test_preallocate),
