@@ -26,6 +26,7 @@ struct door {
 	struct role_process smtpd, keyd;
 	int pool; /* we are the filters */
 	int keyd_dir;
+	char keyd_path[40];
 	struct vgm_addr at;
 };
 
@@ -48,10 +49,10 @@ static int listener(struct vgm_addr *at)
 
 static void start_keyd(struct door *d, int *out_line)
 {
-	char dir[] = "/tmp/vgm-test-smtpd-XXXXXX";
 	int fds[2];
-	assert_non_null(mkdtemp(dir));
-	d->keyd_dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	snprintf(d->keyd_path, sizeof d->keyd_path, "/tmp/vgm-test-smtpd-XXXXXX");
+	assert_non_null(mkdtemp(d->keyd_path));
+	d->keyd_dir = open(d->keyd_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_int_equal(vgm_ipc_pair(fds, false, NULL), 0);
 	d->keyd = role_fork(&vgm_role_keyd);
 	role_configure(&d->keyd, VGM_INSTANCE_TLS, "hostname: mx.in.example\n", d->keyd_dir);
@@ -113,12 +114,25 @@ static void open_door(struct door *d, enum vgm_instance instance, const char *op
 	open_door_full(d, instance, options, NULL, false, false);
 }
 
+/* keyd's store and what it made there. */
+static void remove_store(struct door *d)
+{
+	struct dirent *e;
+	DIR *dir = fdopendir(d->keyd_dir);
+	assert_non_null(dir);
+	while ((e = readdir(dir)))
+		if (e->d_name[0] != '.')
+			assert_int_equal(unlinkat(d->keyd_dir, e->d_name, 0), 0);
+	closedir(dir);
+	assert_int_equal(rmdir(d->keyd_path), 0);
+}
+
 static void close_door(struct door *d)
 {
 	assert_int_equal(role_stop(&d->smtpd), 0);
 	if (d->keyd_dir >= 0) {
 		assert_int_equal(role_stop(&d->keyd), 0);
-		close(d->keyd_dir);
+		remove_store(d);
 	}
 	if (d->pool >= 0)
 		close(d->pool);
