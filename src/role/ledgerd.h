@@ -58,9 +58,9 @@ struct vgm_ledgerd_flight {
 /* ---- a notice that is due ---- */
 struct vgm_ledgerd_notice {
 	struct vgm_ledgerd_notice *next;
-	uint8_t failure[16];           /* id of the outcome record */
+	uint8_t failure[16];	       /* id of the outcome record */
 	struct vgm_ledger_place place; /* of that record */
-	uint64_t tag;                  /* of the NOTIFY in a worker's hands; 0 = none */
+	uint64_t tag;		       /* of the NOTIFY in a worker's hands; 0 = none */
 	uint64_t not_before_ms;
 	uint32_t tries;
 };
@@ -71,7 +71,7 @@ struct vgm_ledgerd {
 	struct vgm_writer_opening opening;
 	struct vgm_viewd_keys *keys;
 	struct vgm_directory *directory; /* NULL when we are not told */
-	uint32_t own_day;                /* of the key for our own records */
+	uint32_t own_day;		 /* of the key for our own records */
 	bool clock_synchronised;
 
 	/* ledgerd_append.c */
@@ -91,27 +91,30 @@ struct vgm_ledgerd {
 	size_t notices_count, notices_flying;
 	uint64_t last_tag;
 
+	/* ledgerd_act.c */
+	struct vgm_ledgerd_waiting_act *acts; /* for the end of the replay */
+
 	/* ledgerd_replay.c */
 	struct vgm_ledgerd_replay *replay; /* NULL: done */
 	uint64_t run_base_ms, mono_start_ms;
 
 	/* ledgerd_snapshot.c */
-	uint64_t snapshot_size;    /* records when the last one was written */
+	uint64_t snapshot_size; /* records when the last one was written */
 	uint64_t snapshot_segment, snapshot_ms;
 
 	/* ledgerd_checkpoint.c */
 	struct vgm_tiles *tiles;
 	struct vgm_reader *tiles_reader; /* catching up; NULL: done */
-	uint8_t (*leaves)[32];           /* appended, not in tiles; the first is leaf leaves_first */
+	uint8_t (*leaves)[32]; /* appended, not in tiles; the first is leaf leaves_first */
 	uint64_t leaves_first;
 	size_t leaves_count, leaves_room;
-	uint64_t checkpoint_size;        /* of the newest signed one */
-	uint64_t asked_size;             /* for which keyd was asked; 0 = it was not */
+	uint64_t checkpoint_size; /* of the newest signed one */
+	uint64_t asked_size;	  /* for which keyd was asked; 0 = it was not */
 
 	/* ledgerd.c */
-	uint64_t told_size, told_ms;     /* SYNCED to viewd */
+	uint64_t told_size, told_ms;			      /* SYNCED to viewd */
 	uint64_t viewed_size, mark_size, mark_ms, mark_bytes; /* how far behind the views are */
-	uint64_t bytes;                  /* appended since the start */
+	uint64_t bytes;					      /* appended since the start */
 	struct vgm_timer *work, *sync, *told, *checkpoint, *housekeeping, *dead;
 
 	/* ledgerd_read.c */
@@ -162,11 +165,11 @@ void vgm_ledgerd_schedule(struct vgm_ledgerd *, const uint8_t id[16], struct vgm
 /* ---- ledgerd_fact.c ---- */
 struct vgm_ledgerd_fact {
 	struct vgm_ledgerd_fact *next;
-	uint8_t type;              /* enum vgm_record_type */
+	uint8_t type; /* enum vgm_record_type */
 	uint8_t id[16], related[16];
-	uint8_t *plain;            /* the encoded facts; on the heap */
+	uint8_t *plain; /* the encoded facts; on the heap */
 	size_t plain_len;
-	bool written, told;        /* framed; on_written was called */
+	bool written, told; /* framed; on_written was called */
 	uint64_t sequence;
 	struct vgm_ledger_place place;
 	/* Called once each; may be NULL. */
@@ -192,7 +195,7 @@ void vgm_ledgerd_facts_settle(struct vgm_ledgerd *);
 bool vgm_ledgerd_facts_wait(const struct vgm_ledgerd *); /* some are not written */
 
 /* ---- ledgerd_deliver.c ---- */
-void vgm_ledgerd_limits(struct vgm_ledgerd *); /* from the configuration, at start and reload */
+void vgm_ledgerd_limits(struct vgm_ledgerd *);	/* from the configuration, at start and reload */
 void vgm_ledgerd_deliver(struct vgm_ledgerd *); /* hands out all that is due */
 void vgm_ledgerd_outcomes(struct vgm_ledgerd *, struct vgm_msg_outcomes *);
 void vgm_ledgerd_relay_lost(struct vgm_ledgerd *);
@@ -238,8 +241,8 @@ struct vgm_ledgerd_snapshot {
 	uint32_t *attempts; /* of all */
 };
 /* VGM_E_NOTFOUND, VGM_E_CORRUPT, VGM_E_VERSION, VGM_E_IO. */
-int vgm_ledgerd_snapshot_read(int dir_fd, struct vgm_ledgerd_snapshot *out, struct vgm_err *)
-    VGM_MUST_USE;
+int vgm_ledgerd_snapshot_read(
+    int dir_fd, struct vgm_ledgerd_snapshot *out, struct vgm_err *) VGM_MUST_USE;
 void vgm_ledgerd_snapshot_release(struct vgm_ledgerd_snapshot *);
 /* Writes one now if everything is synced; true when it was. */
 bool vgm_ledgerd_snapshot_write(struct vgm_ledgerd *);
@@ -255,6 +258,7 @@ void vgm_ledgerd_signed(struct vgm_ledgerd *, const struct vgm_msg_signed_checkp
 
 /* ---- ledgerd_act.c ---- */
 void vgm_ledgerd_schedule_act(struct vgm_ledgerd *, const struct vgm_msg_schedule_act *);
+void vgm_ledgerd_acts_go_on(struct vgm_ledgerd *); /* the replay is over */
 void vgm_ledgerd_open_record(struct vgm_ledgerd *, const struct vgm_msg_open_record *);
 void vgm_ledgerd_note_start(struct vgm_ledgerd *, const char *kind);
 

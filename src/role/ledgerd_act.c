@@ -30,13 +30,45 @@ static void act_is_durable(struct vgm_ledgerd *l, struct vgm_ledgerd_fact *f)
 	vgm_ledgerd_again(l);
 }
 
+/* An act that came during the replay: it would meet half a queue. */
+struct vgm_ledgerd_waiting_act {
+	struct vgm_ledgerd_waiting_act *next;
+	struct vgm_msg_schedule_act message;
+	char *who;
+};
+
+static void wait_for_replay(struct vgm_ledgerd *l, const struct vgm_msg_schedule_act *m)
+{
+	struct vgm_ledgerd_waiting_act *w = vgm_alloc(sizeof *w), **end = &l->acts;
+	w->message = *m;
+	w->who = vgm_slice_dup(m->who);
+	w->message.who = vgm_slice_str(w->who);
+	while (*end)
+		end = &(*end)->next;
+	*end = w;
+}
+
+void vgm_ledgerd_acts_go_on(struct vgm_ledgerd *l)
+{
+	struct vgm_ledgerd_waiting_act *w = l->acts, *next;
+	l->acts = NULL;
+	for (; w; w = next) {
+		next = w->next;
+		vgm_ledgerd_schedule_act(l, &w->message);
+		vgm_free(w->who);
+		vgm_free(w);
+	}
+}
+
 void vgm_ledgerd_schedule_act(struct vgm_ledgerd *l, const struct vgm_msg_schedule_act *m)
 {
 	struct vgm_msg_event_facts facts = {.who = m->who};
-	/* During the replay the act would meet half a queue. */
-	if (m->act < VGM_ACT_FLUSH || m->act > VGM_ACT_REMOVE || l->replay ||
-	    vgm_writer_fault(l->writer)) {
+	if (m->act < VGM_ACT_FLUSH || m->act > VGM_ACT_REMOVE || vgm_writer_fault(l->writer)) {
 		acted(l, m->session, 0);
+		return;
+	}
+	if (l->replay) {
+		wait_for_replay(l, m);
 		return;
 	}
 	facts.kind = vgm_slice_str(act_names[m->act]);

@@ -73,6 +73,9 @@ bool vgm_ledgerd_tiles_some(struct vgm_ledgerd *l)
 	if (r < 0) {
 		vgm_ledgerd_log(VGM_LOG_ERROR, "no_tiles", &err);
 		vgm_tiles_free(&l->tiles);
+	} else {
+		/* A power cut may have taken the unfinished tiles of the last one. */
+		vgm_ledgerd_checkpoint(l);
 	}
 	return false;
 }

@@ -185,7 +185,7 @@ void vgm_ledgerd_notices_send(struct vgm_ledgerd *l)
 			drop(l, at);
 			continue;
 		}
-		if (r < 0) {
+		if (r < 0 && r != VGM_E_BUSY) { /* busy: a key or a peer is on its way */
 			vgm_ledgerd_log(VGM_LOG_WARNING, "notice_put_off", &err);
 			put_off(n);
 		}

@@ -293,6 +293,7 @@ static void finish(struct vgm_ledgerd *l)
 	l->replay = NULL;
 	l->snapshot_size = 0;
 	l->snapshot_segment = 0;
+	vgm_ledgerd_acts_go_on(l);
 	vgm_ledgerd_again(l);
 }
 
