@@ -271,8 +271,8 @@ static int write_tile(struct vgm_tiles *t, unsigned level, uint64_t index, unsig
 	}
 	if (fd < 0)
 		return vgm_err_sys(err, "making %s", path);
-	bool ok = write_bytes(fd, hashes, (size_t)width * 32) == 0 &&
-		  (width < VGM_TILE_WIDTH || fdatasync(fd) == 0);
+	/* Unfinished ones too: a power cut may take a tile, never leave half of one. */
+	bool ok = write_bytes(fd, hashes, (size_t)width * 32) == 0 && fdatasync(fd) == 0;
 	int r = ok ? 0 : vgm_err_sys(err, "writing %s", path);
 	close(fd);
 	if (r == 0 && renameat(t->dir_fd, fresh, t->dir_fd, path) < 0)

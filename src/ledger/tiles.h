@@ -4,7 +4,8 @@
  * last tile of a level, while it is not full, is "067.p/<width>".
  *
  * Tiles are made of synced leaves only and can be made again from the segments,
- * so the writer syncs each full tile but waits for nothing else. */
+ * so the writer syncs each tile's content but not its name: after a power cut a
+ * tile is whole or missing. */
 #ifndef VGM_LEDGER_TILES_H
 #define VGM_LEDGER_TILES_H
 
