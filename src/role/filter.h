@@ -68,7 +68,8 @@ struct vgm_filter_record {
 	struct vgm_slice body;
 	uint32_t conf_version;
 };
-/* Seals, appends, waits until it is durable. *refusal is 0 when it is, else why
+/* Seals, appends, waits until it is durable. out_id is the record that has it
+ * (an earlier one, when it was sent again after a crash). *refusal is 0 when it is, else why
  * nothing was kept (enum vgm_refusal). VGM_E_CLOSED, VGM_E_TIMEOUT: unknown. */
 int vgm_filter_seal(struct vgm_filter_worker *, const struct vgm_filter_record *,
     uint8_t out_id[16], uint8_t *out_refusal, struct vgm_err *) VGM_MUST_USE;

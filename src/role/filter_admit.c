@@ -6,11 +6,14 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "ledger/hash.h"
 #include "mime/head.h"
 #include "net/addr.h"
 #include "os/memfd.h"
 #include "policy/policy.h"
 #include "words/words.h"
+
+#define FINGERPRINT_FRONT_BYTES 16384u
 
 struct reply {
 	uint16_t code;
@@ -69,6 +72,25 @@ static struct vgm_slice shown(struct vgm_slice value, size_t max, struct vgm_are
 		return VGM_SLICE_NONE;
 	const char *copy = vgm_arena_dup(arena, vgm_buf_slice(&text));
 	return copy ? vgm_slice(copy, text.len) : VGM_SLICE_NONE;
+}
+
+/* What makes two arrivals the same mail: envelope, size, and the front of the
+ * bytes, in which Message-ID and Date stand. */
+static void find_fingerprint(
+    const struct vgm_msg_admit *m, struct vgm_slice body, uint8_t out[VGM_HASH_BYTES])
+{
+	struct vgm_hash_stream hash = VGM_HASH_STREAM_INIT;
+	uint64_t size = m->size;
+	vgm_hash_begin(&hash);
+	vgm_hash_add(&hash, m->sender);
+	for (size_t i = 0; i < m->recipients_count; i++) {
+		vgm_hash_add(&hash, VGM_SLICE_LIT("\0"));
+		vgm_hash_add(&hash, m->recipients[i].address);
+	}
+	vgm_hash_add(&hash, vgm_slice(&size, sizeof size));
+	vgm_hash_add(&hash, vgm_slice_sub(body, 0, FINGERPRINT_FRONT_BYTES));
+	vgm_hash_end(&hash, out);
+	vgm_hash_stream_release(&hash);
 }
 
 /* Who really sent it: behind a hop that we trust, whom that hop's own header
@@ -146,6 +168,7 @@ int vgm_filter_admit(
 
 	/* Seal: 250 only after the ledger says that it is durable. */
 	fill_record(&record, w, m, &head, origin, body.bytes, arena);
+	find_fingerprint(m, body.bytes, record.routing.fingerprint);
 	r = vgm_filter_seal(w, &record, id, &refusal, err);
 	vgm_mapping_release(&body);
 	if (r < 0 || refusal) {

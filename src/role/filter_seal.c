@@ -118,9 +118,10 @@ static int seal_head(const struct vgm_seal_name *name, struct vgm_msg_head head,
 }
 
 /* Asks ledgerd and waits for the sync. */
-static int append(struct vgm_filter_worker *w, const struct vgm_msg_append *m, uint8_t *out_refusal,
-    struct vgm_err *err)
+static int append(struct vgm_filter_worker *w, const struct vgm_msg_append *m, uint8_t out_id[16],
+    uint8_t *out_refusal, struct vgm_err *err)
 {
+	static const uint8_t none[16];
 	int r = vgm_ipc_call(w->ledgerd_fd, VGM_MSG_append, m, VGM_MSG_appended, &w->answer,
 	    w->deadline_ms, err);
 	if (r < 0)
@@ -128,6 +129,8 @@ static int append(struct vgm_filter_worker *w, const struct vgm_msg_append *m, u
 	const struct vgm_msg_appended *got = w->answer.message;
 	if (memcmp(got->id, m->id, sizeof got->id) != 0)
 		return vgm_err_set(err, VGM_E_INVALID, "an answer for another record");
+	bool first = memcmp(got->existing, none, sizeof none) == 0;
+	memcpy(out_id, first ? m->id : got->existing, sizeof m->id);
 	*out_refusal = got->ok ? 0 : got->why ? got->why : VGM_REFUSED_IO;
 	return 0;
 }
@@ -174,10 +177,7 @@ int vgm_filter_seal(struct vgm_filter_worker *w, const struct vgm_filter_record 
 	m.head = vgm_buf_slice(&head);
 	m.body = vgm_buf_slice(&body.small);
 	m.body_fd = body.fd;
-	r = append(w, &m, out_refusal, err);
-	if (r == 0)
-		memcpy(out_id, m.id, sizeof m.id);
-	return r;
+	return append(w, &m, out_id, out_refusal, err);
 }
 
 /* ---- opening ---- */

@@ -378,6 +378,7 @@ static int begin(struct vgm_role_run *run, struct vgm_err *err)
 	if (r < 0)
 		return r;
 	l->keys = vgm_viewd_keys_new();
+	l->resent = vgm_resent_new();
 	vgm_buf_init(&l->plain, 2 * VGM_MSG_MAX_BYTES);
 	l->arena = (struct vgm_arena)VGM_ARENA_INIT(1u << 20);
 	make_timers(l);

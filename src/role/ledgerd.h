@@ -3,6 +3,7 @@
  *
  *	ledgerd.c            the role: messages, rounds, timers
  *	ledgerd_append.c     mail comes in: APPEND, group commit, APPENDED
+ *	ledgerd_resent.c     mail that a crash left in doubt, sent again
  *	ledgerd_fact.c       ledgerd's own records: outcomes, acts, accesses
  *	ledgerd_deliver.c    mail goes out: the schedule, DELIVER, OUTCOMES
  *	ledgerd_notice.c     senders are told: NOTIFY, once for each failure
@@ -25,6 +26,7 @@
 #include "ledger/writer.h"
 #include "log/log.h"
 #include "queue/schedule.h"
+#include "role/ledgerd_resent.h"
 #include "role/role.h"
 #include "role/viewd_keys.h"
 
@@ -78,6 +80,7 @@ struct vgm_ledgerd {
 	struct vgm_ledgerd_pending *pending;
 	size_t pending_count, pending_room;
 	struct vgm_ledgerd_waiting *waiting; /* for a routing key */
+	struct vgm_resent *resent;	     /* mail whose 250 may not have been heard */
 
 	/* ledgerd_fact.c */
 	struct vgm_ledgerd_fact *facts, **facts_end;

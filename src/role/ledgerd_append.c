@@ -26,13 +26,21 @@ struct vgm_ledgerd_waiting {
 	int body_fd;
 };
 
-static void answer(struct vgm_channel *to, const uint8_t id[16], uint8_t why, uint64_t sequence)
+static void answer_all(struct vgm_channel *to, const uint8_t id[16], uint8_t why,
+    uint64_t sequence, const uint8_t *existing)
 {
 	struct vgm_msg_appended m = {.ok = why == 0, .why = why, .sequence = sequence};
 	memcpy(m.id, id, sizeof m.id);
+	if (existing)
+		memcpy(m.existing, existing, sizeof m.existing);
 	/* A worker that has gone hears nothing; it has told nobody 250. */
 	if (to && vgm_channel_send(to, VGM_MSG_appended, &m) < 0)
 		vgm_ledgerd_log(VGM_LOG_WARNING, "appended_not_sent", NULL);
+}
+
+static void answer(struct vgm_channel *to, const uint8_t id[16], uint8_t why, uint64_t sequence)
+{
+	answer_all(to, id, why, sequence, NULL);
 }
 
 static uint8_t refusal_of(int code)
@@ -193,6 +201,24 @@ void vgm_ledgerd_append_key_came(struct vgm_ledgerd *l)
 	}
 }
 
+/* The sender of a doubtful mail sends it again: what is kept already is its
+ * answer, and a record links the two. */
+static bool was_resent(struct vgm_ledgerd *l, struct vgm_channel *from,
+    const struct vgm_msg_append *m, const struct vgm_msg_routing *routing)
+{
+	uint8_t first[16];
+	if (m->type != VGM_RECORD_MAIL ||
+	    !vgm_resent_find(l->resent, routing->fingerprint, vgm_ledgerd_run_ms(l), first))
+		return false;
+	struct vgm_msg_event_facts event = {.kind = VGM_SLICE_LIT("resent"),
+	    .who = VGM_SLICE_LIT("ledgerd")};
+	memcpy(event.record, first, sizeof event.record);
+	(void)vgm_ledgerd_fact_new(l, VGM_RECORD_ACTION, first, VGM_MSG_event_facts, &event);
+	vgm_ledgerd_again(l);
+	answer_all(from, m->id, 0, 0, first);
+	return true;
+}
+
 void vgm_ledgerd_append(struct vgm_ledgerd *l, struct vgm_channel *from, struct vgm_msg_append *m)
 {
 	struct vgm_err err = {.code = 0};
@@ -211,6 +237,8 @@ void vgm_ledgerd_append(struct vgm_ledgerd *l, struct vgm_channel *from, struct 
 		answer(from, m->id, VGM_REFUSED_IO, 0);
 		return;
 	}
+	if (was_resent(l, from, m, &routing))
+		return;
 	const uint8_t *key = vgm_ledgerd_key(l, m->day);
 	if (!key && !vgm_ledgerd_day_is_closed(l, m->day)) {
 		wait_for_key(l, from, m);
@@ -253,6 +281,8 @@ static void is_durable(struct vgm_ledgerd *l, const struct vgm_ledgerd_pending *
 	/* Decoded before it was appended. */
 	VGM_BUG_ON(vgm_msg_decode(VGM_MSG_routing, vgm_slice(p->routing, p->routing_len), NULL,
 		       &l->arena, &routing, NULL) < 0);
+	if (!p->from)
+		vgm_resent_add(l->resent, routing.fingerprint, p->id, vgm_ledgerd_run_ms(l));
 	vgm_ledgerd_schedule(l, p->id, p->place, &routing, vgm_ledgerd_run_ms(l));
 }
 

@@ -13,6 +13,8 @@
 
 #define SLICE_MS 20
 #define INDEXES_MAX 1000
+/* Mail so shortly before an end that was no stop may not have been answered. */
+#define DOUBT_US ((uint64_t)120 * 1000000)
 
 struct vgm_ledgerd_replay {
 	struct vgm_ledgerd_snapshot snapshot;
@@ -215,11 +217,15 @@ static int replay_record(
 	int r = vgm_ledgerd_open(l, &entry->record, entry->routing, type, &facts, err);
 	if (r < 0)
 		return r;
-	if (type == VGM_MSG_routing)
+	if (type == VGM_MSG_routing) {
+		if (entry->record.time_us + DOUBT_US >= l->opening.last_time_us)
+			vgm_resent_add(l->resent, facts.routing.fingerprint, entry->record.id,
+			    vgm_ledgerd_run_ms(l));
 		vgm_ledgerd_schedule(l, entry->record.id, entry->at, &facts.routing, at);
-	else if (type == VGM_MSG_outcome_facts)
+	}
+	if (type == VGM_MSG_outcome_facts)
 		replay_outcome(l, entry, &facts.outcome, at);
-	else
+	if (type == VGM_MSG_event_facts)
 		replay_act(l, &facts.event, at);
 	return 0;
 }
