@@ -299,6 +299,25 @@ static void test_every_cut(void **state)
 	scratch_close(&s);
 }
 
+/* ---- whole files ---- */
+
+static void test_missing_files(void **state)
+{
+	(void)state;
+	static const char *const names[] = {
+	    "seg-0000000000000001.vgl", "seg-0000000000000002.vgl", "checkpoint.keys"};
+	for (size_t i = 0; i < VGM_ARRAY_LEN(names); i++) {
+		struct scratch s;
+		struct vgm_verify_result result;
+		scratch_open(&s);
+		make_ledger(&s);
+		assert_int_equal(unlinkat(s.fd, names[i], 0), 0);
+		assert_int_equal(vgm_verify(s.fd, NULL, NULL, &result, NULL), 0);
+		assert_true(result.faults > 0);
+		scratch_close(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -306,6 +325,7 @@ int main(void)
 	    cmocka_unit_test(test_no_ledger),
 	    cmocka_unit_test(test_every_byte),
 	    cmocka_unit_test(test_every_cut),
+	    cmocka_unit_test(test_missing_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
