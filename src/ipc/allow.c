@@ -32,6 +32,8 @@ const struct vgm_allow vgm_allow_table[] = {
     {MASTER, SMTPD, M(listener), 0},
     {MASTER, VIEWD, M(listener), VGM_ALLOW_ONCE},
     {MASTER, SMTPD, M(struck), 0},
+    {LEDGERD, MASTER, M(room), 0},
+    {MASTER, SMTPD, M(room), 0},
     {SMTPD, MASTER, M(strike), 0},
 
     /* a mail comes in */

@@ -182,6 +182,18 @@ static void dead(void *context)
 	vgm_fatal("ledgerd starts anew: %s", vgm_writer_fault(l->writer)->text);
 }
 
+/* The doors turn mail away at its announcement when there is no room for it. They
+ * hear when the room has changed by an eighth: near its end that is often. */
+static void tell_room(struct vgm_ledgerd *l)
+{
+	struct vgm_msg_room m = {.bytes = vgm_writer_fault(l->writer) ? 0 : vgm_writer_room(l->writer)};
+	uint64_t change = m.bytes > l->told_room ? m.bytes - l->told_room : l->told_room - m.bytes;
+	if (change <= l->told_room / 8)
+		return;
+	l->told_room = m.bytes;
+	vgm_channel_offer(l->run->master, VGM_MSG_room, &m);
+}
+
 /* What no event brings about: spares, retries, the day's key, an old snapshot. */
 static void housekeeping(void *context)
 {
@@ -191,6 +203,7 @@ static void housekeeping(void *context)
 		vgm_ledgerd_log(VGM_LOG_WARNING, "no_spare_segments", &err);
 	(void)vgm_ledgerd_key(l, (uint32_t)(vgm_clock_wall_us() / DAY_US));
 	vgm_ledgerd_append_key_came(l);
+	tell_room(l);
 	if (vgm_clock_mono_ms() - l->snapshot_ms >= SNAPSHOT_EVERY_MS &&
 	    l->snapshot_size != vgm_writer_synced_size(l->writer))
 		(void)vgm_ledgerd_snapshot_write(l);

@@ -117,6 +117,7 @@ struct vgm_ledgerd {
 	/* ledgerd.c */
 	uint64_t told_size, told_ms;			      /* SYNCED to viewd */
 	uint64_t viewed_size, mark_size, mark_ms, mark_bytes; /* how far behind the views are */
+	uint64_t told_room;				      /* to smtpd, through master */
 	uint64_t bytes;					      /* appended since the start */
 	struct vgm_timer *work, *sync, *told, *checkpoint, *housekeeping, *dead;
 

@@ -61,6 +61,8 @@ struct master {
 	int signals;
 	struct vgm_io *signal_io;
 	struct vgm_strikes strikes;
+	struct vgm_msg_room room; /* as ledgerd said last */
+	bool room_known;
 	int status;
 };
 
@@ -252,6 +254,12 @@ static void send_strikes(struct master *m, struct unit *u)
 		tell_strike(m, u, &m->strikes.strike[i]);
 }
 
+static void send_room(struct master *m, struct unit *u)
+{
+	if (m->room_known && u->channel && u->kind->role == VGM_ROLE_SMTPD)
+		vgm_channel_offer(u->channel, VGM_MSG_room, &m->room);
+}
+
 static void save_strikes(struct master *m)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf bytes = VGM_BUF_INIT(1 << 20);
@@ -289,6 +297,7 @@ static void unit_message(void *context, struct vgm_channel *from, int type, void
 	case VGM_MSG_ready:
 		u->ready = true;
 		send_strikes(u->master, u);
+		send_room(u->master, u);
 		announce(u->master);
 		break;
 	case VGM_MSG_log: {
@@ -296,6 +305,12 @@ static void unit_message(void *context, struct vgm_channel *from, int type, void
 		vgm_log_to_stderr(NULL, (enum vgm_log_level)log->level, log->line);
 		break;
 	}
+	case VGM_MSG_room:
+		u->master->room = *(const struct vgm_msg_room *)message;
+		u->master->room_known = true;
+		for (size_t i = 0; i < vgm_unit_count; i++)
+			send_room(u->master, &u->master->units[i]);
+		break;
 	case VGM_MSG_strike:
 		on_strike(u->master, message);
 		break;

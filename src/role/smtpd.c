@@ -192,6 +192,7 @@ static int load_directory(struct vgm_smtpd *d, struct vgm_err *err)
 static int prepare(struct vgm_role_run *run, struct vgm_err *err)
 {
 	struct vgm_smtpd *d = vgm_alloc(sizeof *d);
+	d->ledger_room = UINT64_MAX; /* until ledgerd says otherwise */
 	int on = 1;
 	if (sodium_init() < 0)
 		return vgm_err_set(err, VGM_E_CRYPTO, "libsodium cannot start");
@@ -247,8 +248,13 @@ static void message(struct vgm_role_run *run, struct vgm_channel *from, int type
 
 static void from_master(struct vgm_role_run *run, int type, void *m)
 {
+	struct vgm_smtpd *d = run->state;
+	if (type == VGM_MSG_room) {
+		d->ledger_room = ((const struct vgm_msg_room *)m)->bytes;
+		return;
+	}
 	VGM_BUG_ON(type != VGM_MSG_struck);
-	vgm_smtpd_struck(run->state, m);
+	vgm_smtpd_struck(d, m);
 }
 
 static void peer_came(struct vgm_role_run *run, struct vgm_channel *peer)

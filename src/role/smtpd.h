@@ -94,6 +94,7 @@ struct vgm_smtpd {
 	struct vgm_timer *tick, *login_turn;
 	uint8_t *input;
 	uint64_t body_bytes;                /* of all sessions */
+	uint64_t ledger_room;               /* bytes that mail may still take */
 	size_t paused_count;
 	uint64_t admits;                    /* serial of the last */
 	char *postmaster;

@@ -10,7 +10,10 @@
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "net/idna.h"
 #include "smtp/address.h"
+
+#define ROOM_MARGIN_BYTES ((uint64_t)256 * 1024)
 
 static const struct vgm_smtp_answer fine = {0};
 
@@ -130,9 +133,11 @@ struct vgm_smtp_answer vgm_smtpd_rule_connect(struct vgm_smtpd_session *s)
 
 static bool is_ours(const struct vgm_smtpd *d, struct vgm_slice domain)
 {
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf ascii = VGM_BUF_INIT(VGM_IDNA_MAX);
 	const struct vgm_conf_list *ours = &d->run->conf.domains;
+	domain = vgm_idna_plain(domain, &ascii);
 	for (size_t i = 0; i < ours->count; i++)
-		if (vgm_slice_eq_nocase(domain, vgm_slice_str(ours->text[i])))
+		if (vgm_idna_same(domain, vgm_slice_str(ours->text[i])))
 			return true;
 	return false;
 }
@@ -164,7 +169,7 @@ static bool allows(const char *pattern, struct vgm_slice sender)
 {
 	struct vgm_slice p = vgm_slice_str(pattern);
 	if (p.len && p.data[0] == '@')
-		return vgm_slice_eq_nocase(vgm_slice_from(p, 1), vgm_smtp_domain_of(sender));
+		return vgm_idna_same(vgm_slice_from(p, 1), vgm_smtp_domain_of(sender));
 	return vgm_slice_eq_nocase(p, sender);
 }
 
@@ -184,6 +189,13 @@ static bool may_send_as(const struct vgm_smtpd *d, struct vgm_slice login, struc
 	return false;
 }
 
+/* Twice what is announced must be free, and a margin for small mail that
+ * announces nothing (rule 20). */
+static bool disk_is_full(const struct vgm_smtpd *d, uint64_t announced)
+{
+	return d->ledger_room / 2 < announced || d->ledger_room < ROOM_MARGIN_BYTES;
+}
+
 struct vgm_smtp_answer vgm_smtpd_rule_mail(void *context, struct vgm_slice sender)
 {
 	struct vgm_smtpd_session *s = context;
@@ -200,7 +212,7 @@ struct vgm_smtp_answer vgm_smtpd_rule_mail(void *context, struct vgm_slice sende
 			return (struct vgm_smtp_answer){
 			    550, "5.7.1", VGM_WORDS_smtp_sender_not_yours};
 	}
-	if (vgm_smtpd_memory_is_full(d))
+	if (vgm_smtpd_memory_is_full(d) || disk_is_full(d, vgm_smtp_session_announced(s->smtp)))
 		return (struct vgm_smtp_answer){452, "4.3.1", VGM_WORDS_smtp_no_room};
 	return fine;
 }

@@ -66,6 +66,7 @@ struct vgm_smtp_session {
 	struct vgm_buf kept;       /* input behind a command that waits */
 	struct vgm_buf auth_login; /* LOGIN: the first answer */
 	enum vgm_smtp_state state;
+	uint64_t announced;        /* SIZE of the MAIL that is being judged; 0 = none */
 	uint64_t swallow;          /* bytes of a refused chunk still to come */
 	size_t unread;             /* bytes of this feed behind the command at work */
 	unsigned errors, commands;

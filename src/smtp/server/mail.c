@@ -137,6 +137,7 @@ static struct vgm_smtp_answer read_args(
 		return bad_value;
 	if (!(m->seen.flags & VGM_ADMIT_UTF8) && !vgm_is_ascii(args))
 		return (struct vgm_smtp_answer){553, "5.6.7", VGM_WORDS_smtp_needs_utf8};
+	s->announced = m->seen.declared_size;
 	return s->events->mail(s->context, vgm_buf_slice(sender));
 }
 

@@ -234,6 +234,11 @@ struct vgm_buf *vgm_smtp_session_output(struct vgm_smtp_session *s)
 	return &s->output;
 }
 
+uint64_t vgm_smtp_session_announced(const struct vgm_smtp_session *s)
+{
+	return s->announced;
+}
+
 const struct vgm_smtp_connection *vgm_smtp_session_connection(const struct vgm_smtp_session *s)
 {
 	return &s->connection;

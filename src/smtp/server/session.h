@@ -129,6 +129,8 @@ void vgm_smtp_session_cut(struct vgm_smtp_session *, struct vgm_smtp_answer);
 enum vgm_smtp_want vgm_smtp_session_wants(const struct vgm_smtp_session *);
 /* What must be sent; the owner consumes it. */
 struct vgm_buf *vgm_smtp_session_output(struct vgm_smtp_session *);
+/* SIZE of the MAIL command that the owner is asked about; 0 = not said. */
+uint64_t vgm_smtp_session_announced(const struct vgm_smtp_session *);
 const struct vgm_smtp_connection *vgm_smtp_session_connection(const struct vgm_smtp_session *);
 /* Within DATA or a BDAT chunk: the owner watches the rate. */
 bool vgm_smtp_session_in_body(const struct vgm_smtp_session *);

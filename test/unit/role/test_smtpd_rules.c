@@ -65,6 +65,7 @@ static void build(struct house *h, int instance, const char *client, const char 
 	assert_int_equal(vgm_conf_parse(vgm_slice_str(options), &h->run.conf, &fault, NULL), 0);
 	h->door = vgm_alloc(sizeof *h->door);
 	h->door->run = &h->run;
+	h->door->ledger_room = UINT64_MAX;
 	vgm_smtpd_rules_load(h->door);
 	assert_int_equal(
 	    vgm_directory_parse(vgm_slice_str(people), &h->door->directory, NULL, NULL), 0);
@@ -235,6 +236,22 @@ static void test_struck_network(void **state)
 	demolish(&h);
 }
 
+static void test_disk(void **state)
+{
+	(void)state;
+	static const struct {
+		uint64_t room;
+		int code; /* of a MAIL that announces nothing */
+	} cases[] = {{UINT64_MAX, 0}, {1 << 20, 0}, {256 * 1024, 0}, {256 * 1024 - 1, 452}, {0, 452}};
+	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++) {
+		struct house h;
+		build(&h, R, "203.0.113.77", NULL);
+		h.door->ledger_room = cases[i].room;
+		assert_int_equal(vgm_smtpd_rule_mail(&h.session, VGM_SLICE_NONE).code, cases[i].code);
+		demolish(&h);
+	}
+}
+
 static void test_memory(void **state)
 {
 	(void)state;
@@ -252,6 +269,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_rules),
 	    cmocka_unit_test(test_trial), cmocka_unit_test(test_certificate),
-	    cmocka_unit_test(test_struck_network), cmocka_unit_test(test_memory)};
+	    cmocka_unit_test(test_struck_network), cmocka_unit_test(test_disk),
+	    cmocka_unit_test(test_memory)};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
