@@ -101,8 +101,9 @@ enum {
 	H_TREE_SIZE = 48,
 	H_ROOT = 56,
 	H_EDGE = 128, /* one hash per level, zeros where the tree has none */
+	H_END = H_EDGE + 32 * VGM_MERKLE_LEVELS,
 };
-_Static_assert(H_EDGE + 32 * VGM_MERKLE_LEVELS + 32 <= VGM_SEGMENT_HEADER_BYTES, "header layout");
+_Static_assert(H_END + 32 <= VGM_SEGMENT_HEADER_BYTES, "header layout");
 
 void vgm_segment_header_encode(
     const struct vgm_segment_header *h, uint8_t out[VGM_SEGMENT_HEADER_BYTES])
@@ -129,6 +130,9 @@ int vgm_segment_header_decode(
 	int r = check_block(in, VGM_SEGMENT_HEADER_BYTES, segment_magic, "segment header", err);
 	if (r < 0)
 		return r;
+	if (!vgm_is_zero(in + 10, 2) || !vgm_is_zero(in + H_ROOT + 32, H_EDGE - H_ROOT - 32) ||
+	    !vgm_is_zero(in + H_END, VGM_SEGMENT_HEADER_BYTES - 32 - H_END))
+		return vgm_err_set(err, VGM_E_CORRUPT, "spare bytes of a segment header are not zero");
 	h.entity = (uint32_t)vgm_get_be(in + H_ENTITY, 4);
 	h.number = vgm_get_be(in + H_NUMBER, 8);
 	h.previous_end = vgm_get_be(in + H_PREVIOUS_END, 8);
@@ -179,6 +183,7 @@ enum {
 	F_TIME = 64,
 	F_ROOT = 72,
 	F_HASH = 104,
+	F_END = 136,
 };
 
 bool vgm_frame_starts(const uint8_t *bytes, size_t len)
@@ -207,6 +212,8 @@ int vgm_frame_decode(const uint8_t in[VGM_FRAME_BYTES], struct vgm_frame *out, s
 	int r = check_block(in, VGM_FRAME_BYTES, frame_magic, "commit frame", err);
 	if (r < 0)
 		return r;
+	if (!vgm_is_zero(in + 10, 2) || !vgm_is_zero(in + F_END, VGM_FRAME_BYTES - 32 - F_END))
+		return vgm_err_set(err, VGM_E_CORRUPT, "spare bytes of a commit frame are not zero");
 	out->count = (uint32_t)vgm_get_be(in + F_COUNT, 4);
 	out->segment = vgm_get_be(in + F_SEGMENT, 8);
 	out->batch = vgm_get_be(in + F_BATCH, 8);
@@ -222,7 +229,7 @@ int vgm_frame_decode(const uint8_t in[VGM_FRAME_BYTES], struct vgm_frame *out, s
 
 /* ---- cut ---- */
 
-enum { C_SEGMENT = 16, C_END = 24, C_BATCH = 32, C_TREE_SIZE = 40, C_ROOT = 48 };
+enum { C_SEGMENT = 16, C_END = 24, C_BATCH = 32, C_TREE_SIZE = 40, C_ROOT = 48, C_SPARE = 80 };
 
 void vgm_cut_encode(const struct vgm_cut *c, uint8_t out[VGM_CUT_BYTES])
 {
@@ -240,6 +247,8 @@ int vgm_cut_decode(const uint8_t in[VGM_CUT_BYTES], struct vgm_cut *out, struct 
 	int r = check_block(in, VGM_CUT_BYTES, cut_magic, "cut note", err);
 	if (r < 0)
 		return r;
+	if (!vgm_is_zero(in + 10, 6) || !vgm_is_zero(in + C_SPARE, VGM_CUT_BYTES - 32 - C_SPARE))
+		return vgm_err_set(err, VGM_E_CORRUPT, "spare bytes of a cut note are not zero");
 	out->segment = vgm_get_be(in + C_SEGMENT, 8);
 	out->end = vgm_get_be(in + C_END, 8);
 	out->batch = vgm_get_be(in + C_BATCH, 8);
