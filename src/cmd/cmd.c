@@ -90,7 +90,8 @@ void vgm_cmd_json_string(FILE *file, struct vgm_slice s)
 	putc('"', file);
 }
 
-static void fill(const struct vgm_cmd_run *run, struct vgm_buf *out, enum vgm_words_id id, va_list ap)
+static void fill(
+    const struct vgm_cmd_run *run, struct vgm_buf *out, enum vgm_words_id id, va_list ap)
 {
 	if (vgm_words_fill_list(id, run->lang, out, ap) < 0) {
 		vgm_buf_clear(out); /* a value of 64 KiB: the bare text is better than none */
@@ -112,7 +113,8 @@ void vgm_cmd_say(const struct vgm_cmd_run *run, FILE *file, enum vgm_words_id id
 
 int vgm_cmd_fail(const struct vgm_cmd_run *run, int code, enum vgm_words_id id, ...)
 {
-	struct vgm_buf text = VGM_BUF_INIT(TEXT_MAX_BYTES), shown = VGM_BUF_INIT(4 * TEXT_MAX_BYTES);
+	struct vgm_buf text = VGM_BUF_INIT(TEXT_MAX_BYTES),
+		       shown = VGM_BUF_INIT(4 * TEXT_MAX_BYTES);
 	va_list ap;
 	va_start(ap, id);
 	fill(run, &text, id, ap);
@@ -135,9 +137,10 @@ int vgm_cmd_fail(const struct vgm_cmd_run *run, int code, enum vgm_words_id id, 
 
 int vgm_cmd_fail_err(const struct vgm_cmd_run *run, const char *what, const struct vgm_err *err)
 {
-	bool later = err->code == VGM_E_CLOSED || err->code == VGM_E_TIMEOUT || err->code == VGM_E_BUSY;
-	return vgm_cmd_fail(run, later ? VGM_EXIT_UNREACHABLE : VGM_EXIT_SYSTEM, VGM_WORDS_cmd_failed,
-	    "what", what, "why", err->text, NULL);
+	bool later =
+	    err->code == VGM_E_CLOSED || err->code == VGM_E_TIMEOUT || err->code == VGM_E_BUSY;
+	return vgm_cmd_fail(run, later ? VGM_EXIT_UNREACHABLE : VGM_EXIT_SYSTEM,
+	    VGM_WORDS_cmd_failed, "what", what, "why", err->text, NULL);
 }
 
 /* All forms in one line: "vgm config check [FILE] | vgm config man". */
@@ -159,8 +162,8 @@ int vgm_cmd_fail_usage(const struct vgm_cmd_run *run, const char *word)
 	struct vgm_buf forms = VGM_BUF_INIT(TEXT_MAX_BYTES);
 	int r = add_forms(run->cmd, &forms);
 	VGM_BUG_ON(r < 0);
-	vgm_cmd_fail(run, VGM_EXIT_USAGE, word ? VGM_WORDS_cmd_too_many : VGM_WORDS_cmd_too_few, "word",
-	    word ? word : "", "usage", vgm_buf_str(&forms), NULL);
+	vgm_cmd_fail(run, VGM_EXIT_USAGE, word ? VGM_WORDS_cmd_too_many : VGM_WORDS_cmd_too_few,
+	    "word", word ? word : "", "usage", vgm_buf_str(&forms), NULL);
 	vgm_buf_release(&forms);
 	return VGM_EXIT_USAGE;
 }
@@ -178,7 +181,8 @@ static const struct vgm_cmd_option *find_option(const struct vgm_cmd *cmd, struc
 	return NULL;
 }
 
-static int unknown_option(const struct vgm_cmd_run *run, const char *argument, struct vgm_slice name)
+static int unknown_option(
+    const struct vgm_cmd_run *run, const char *argument, struct vgm_slice name)
 {
 	struct vgm_suggest s = VGM_SUGGEST_INIT(name);
 	char near[64];

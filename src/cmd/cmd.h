@@ -128,7 +128,8 @@ const struct vgm_cmd_option *vgm_cmd_options_at(const struct vgm_cmd *, size_t t
 void vgm_cmd_print_help_all(const struct vgm_cmd *const *table, enum vgm_lang, FILE *);
 void vgm_cmd_print_help(const struct vgm_cmd *, enum vgm_lang, FILE *);
 /* The manual page vgm(1) in roff (man.c). VGM_E_LIMIT. */
-int vgm_cmd_man(const struct vgm_cmd *const *table, enum vgm_lang, struct vgm_buf *out) VGM_MUST_USE;
+int vgm_cmd_man(
+    const struct vgm_cmd *const *table, enum vgm_lang, struct vgm_buf *out) VGM_MUST_USE;
 /* The manual page vgm.yaml(5) (man.c). */
 int vgm_cmd_man_conf(enum vgm_lang, struct vgm_buf *out) VGM_MUST_USE;
 

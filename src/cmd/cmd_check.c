@@ -77,7 +77,8 @@ static int check_lines(void (*check)(json_t *, json_t *), const struct vgm_cmd_r
 	size_t room = 0;
 	ssize_t n;
 	int status = VGM_EXIT_OK;
-	for (unsigned long i = 1; status == VGM_EXIT_OK && (n = getline(&line, &room, stdin)) >= 0; i++) {
+	for (unsigned long i = 1; status == VGM_EXIT_OK && (n = getline(&line, &room, stdin)) >= 0;
+	     i++) {
 		struct vgm_slice text = vgm_slice_trim(vgm_slice(line, (size_t)n));
 		snprintf(number, sizeof(number), "%lu", i);
 		if (text.len > LINE_BYTES)

@@ -29,13 +29,15 @@ static int read_message(const struct vgm_cmd_run *run, const char *path, struct 
 	ssize_t n;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return vgm_cmd_fail(run, VGM_EXIT_SYSTEM, VGM_WORDS_cmd_no_file, "file", path, NULL);
+		return vgm_cmd_fail(
+		    run, VGM_EXIT_SYSTEM, VGM_WORDS_cmd_no_file, "file", path, NULL);
 	while ((n = read(fd, piece, sizeof piece)) > 0)
 		if (vgm_buf_add(out, piece, (size_t)n) < 0)
 			break;
 	close(fd);
 	return n == 0 ? VGM_EXIT_OK
-	              : vgm_cmd_fail(run, VGM_EXIT_SYSTEM, VGM_WORDS_policy_unreadable, "file", path, NULL);
+		      : vgm_cmd_fail(
+			    run, VGM_EXIT_SYSTEM, VGM_WORDS_policy_unreadable, "file", path, NULL);
 }
 
 /* What filters know of the message: all of it, or only the size that was named. */
@@ -104,8 +106,9 @@ static void say_recipient(const struct vgm_cmd_run *run, const struct vgm_recipi
 	static const char *const needs[] = {"may", "encrypt", "verify"};
 	if (!run->json) {
 		char *address = vgm_slice_dup(to->address), *route = vgm_slice_dup(to->route);
-		vgm_cmd_say(run, stdout, VGM_WORDS_policy_goes, "address", address, "route", route, "tls",
-		    tls_words(run, to->policy), "reason", reason_words(run, to->reason), NULL);
+		vgm_cmd_say(run, stdout, VGM_WORDS_policy_goes, "address", address, "route", route,
+		    "tls", tls_words(run, to->policy), "reason", reason_words(run, to->reason),
+		    NULL);
 		vgm_free(address);
 		vgm_free(route);
 		return;
@@ -138,7 +141,8 @@ static int decide(const struct vgm_cmd_run *run, const struct vgm_conf *conf,
 	size_t count = run->words_count - 1;
 	for (size_t i = 0; i < count; i++)
 		to[i].address = vgm_slice_str(run->words[i + 1]);
-	enum vgm_policy_verdict verdict = vgm_policy_decide(facts, conf, people, to, count, &routes);
+	enum vgm_policy_verdict verdict =
+	    vgm_policy_decide(facts, conf, people, to, count, &routes);
 	for (size_t i = 0; verdict == VGM_POLICY_KEEP && i < count; i++)
 		say_recipient(run, &to[i]);
 	vgm_arena_release(&routes);
@@ -152,8 +156,8 @@ static int policy(struct vgm_cmd_run *run)
 	struct vgm_directory *people = NULL;
 	struct vgm_conf conf;
 	if (strcmp(run->words[0], "test") != 0)
-		return vgm_cmd_fail(run, VGM_EXIT_USAGE, VGM_WORDS_cmd_too_many, "word", run->words[0],
-		    "usage", "vgm policy test RECIPIENT...", NULL);
+		return vgm_cmd_fail(run, VGM_EXIT_USAGE, VGM_WORDS_cmd_too_many, "word",
+		    run->words[0], "usage", "vgm policy test RECIPIENT...", NULL);
 	int status = vgm_cmd_load_conf(run, file ? file : DEFAULT_FILE, &conf);
 	if (status != VGM_EXIT_OK)
 		return status;

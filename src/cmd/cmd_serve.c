@@ -26,7 +26,8 @@ static const struct {
     {"directory", "directory", ""},
 };
 
-static int put(const struct vgm_cmd_run *run, struct vgm_conf *conf, const char *path, const char *value)
+static int put(
+    const struct vgm_cmd_run *run, struct vgm_conf *conf, const char *path, const char *value)
 {
 	struct vgm_conf_fault fault;
 	struct vgm_err err;
@@ -111,8 +112,8 @@ static int run_serve(struct vgm_cmd_run *run)
 		for (size_t k = 0; k < VGM_ARRAY_LEN(trial); k++)
 			if (strcmp(run->given[i].name, trial[k].name) == 0 ||
 			    strcmp(run->given[i].name, "set") == 0)
-				return vgm_cmd_fail(run, VGM_EXIT_USAGE, VGM_WORDS_serve_either, "option",
-				    run->given[i].name, NULL);
+				return vgm_cmd_fail(run, VGM_EXIT_USAGE, VGM_WORDS_serve_either,
+				    "option", run->given[i].name, NULL);
 	if (!path && !vgm_cmd_option(run, "domain"))
 		path = DEFAULT_FILE;
 	if (path) {

@@ -8,8 +8,8 @@
 
 static int fail_value(const struct vgm_cmd_run *run, const char *option, const char *value)
 {
-	return vgm_cmd_fail(run, VGM_EXIT_USAGE, VGM_WORDS_sink_bad_value, "option", option, "value",
-	    value, NULL);
+	return vgm_cmd_fail(
+	    run, VGM_EXIT_USAGE, VGM_WORDS_sink_bad_value, "option", option, "value", value, NULL);
 }
 
 static int read_listen(const struct vgm_cmd_run *run, struct vgm_sink_options *o)

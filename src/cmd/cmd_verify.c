@@ -43,9 +43,10 @@ static void say_result(const struct vgm_cmd_run *run, const struct vgm_verify_re
 		    n[0], n[1], n[2], n[3], n[4], n[5], (unsigned long long)v->tree_size,
 		    vgm_buf_str(&root));
 	else
-		vgm_cmd_say(run, stdout, v->faults ? VGM_WORDS_verify_wrong : VGM_WORDS_verify_right,
-		    "records", n[0], "segments", n[1], "bytes", n[2], "checkpoints", n[3], "covered",
-		    n[4], "faults", n[5], "root", vgm_buf_str(&root), NULL);
+		vgm_cmd_say(run, stdout,
+		    v->faults ? VGM_WORDS_verify_wrong : VGM_WORDS_verify_right, "records", n[0],
+		    "segments", n[1], "bytes", n[2], "checkpoints", n[3], "covered", n[4], "faults",
+		    n[5], "root", vgm_buf_str(&root), NULL);
 	vgm_buf_release(&root);
 }
 
@@ -66,11 +67,13 @@ static int verify(struct vgm_cmd_run *run, const char *place)
 	struct vgm_err err;
 	int fd = open(place, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
-		return vgm_cmd_fail(run, VGM_EXIT_SYSTEM, VGM_WORDS_verify_none, "place", place, NULL);
+		return vgm_cmd_fail(
+		    run, VGM_EXIT_SYSTEM, VGM_WORDS_verify_none, "place", place, NULL);
 	int r = vgm_verify(fd, say_fault, run, &result, &err);
 	close(fd);
 	if (r == VGM_E_NOTFOUND)
-		return vgm_cmd_fail(run, VGM_EXIT_SYSTEM, VGM_WORDS_verify_none, "place", place, NULL);
+		return vgm_cmd_fail(
+		    run, VGM_EXIT_SYSTEM, VGM_WORDS_verify_none, "place", place, NULL);
 	if (r < 0)
 		return vgm_cmd_fail_err(run, place, &err);
 	say_result(run, &result);

@@ -58,9 +58,9 @@ static void print_pair(FILE *file, const char *left, const char *text)
 
 static void print_exits(const struct vgm_cmd *cmd, enum vgm_lang lang, FILE *file)
 {
-	const enum vgm_words_id exits[] = {VGM_WORDS_exit_ok, cmd ? cmd->negative : VGM_WORDS_exit_no,
-	    VGM_WORDS_exit_usage, VGM_WORDS_exit_unreachable, VGM_WORDS_exit_conf,
-	    VGM_WORDS_exit_system};
+	const enum vgm_words_id exits[] = {VGM_WORDS_exit_ok,
+	    cmd ? cmd->negative : VGM_WORDS_exit_no, VGM_WORDS_exit_usage,
+	    VGM_WORDS_exit_unreachable, VGM_WORDS_exit_conf, VGM_WORDS_exit_system};
 	fprintf(file, "\n%s\n", vgm_words(VGM_WORDS_cmd_exits, lang));
 	for (size_t i = 0; i < VGM_ARRAY_LEN(exits); i++) {
 		fprintf(file, "  %zu  ", i);
@@ -91,8 +91,8 @@ static void print_usage(const struct vgm_cmd *cmd, enum vgm_lang lang, FILE *fil
 	do {
 		size_t end = vgm_slice_find(rest, '\n');
 		struct vgm_slice form = vgm_slice_sub(rest, 0, end);
-		fprintf(file, "%*s vgm %s%s%.*s\n", first ? 0 : indent, first ? title : "", cmd->name,
-		    form.len ? " " : "", VGM_SLICE_ARG(form));
+		fprintf(file, "%*s vgm %s%s%.*s\n", first ? 0 : indent, first ? title : "",
+		    cmd->name, form.len ? " " : "", VGM_SLICE_ARG(form));
 		first = false;
 		rest = vgm_slice_from(rest, end + 1);
 	} while (rest.len > 0);

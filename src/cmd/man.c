@@ -64,7 +64,8 @@ static void section(struct page *p, enum vgm_words_id title)
 
 static void heading(struct page *p, const char *name, const char *number, enum vgm_words_id what)
 {
-	add(p, ".\\\" SPDX-License-Identifier: EUPL-1.2\n.\\\" Made by vgm; not written by hand.\n.TH ");
+	add(p, ".\\\" SPDX-License-Identifier: EUPL-1.2\n.\\\" Made by vgm; not written by "
+	       "hand.\n.TH ");
 	add(p, name);
 	add(p, " ");
 	add(p, number);
@@ -202,8 +203,8 @@ static void add_range(struct page *p, const struct vgm_conf_option *o)
 	if (r == 0)
 		r = vgm_conf_value_write(&o->max, &at_zero, &high);
 	if (r == 0)
-		r = vgm_words_fill(VGM_WORDS_man_range, p->lang, &text, "min", vgm_buf_str(&low), "max",
-		    vgm_buf_str(&high), NULL);
+		r = vgm_words_fill(VGM_WORDS_man_range, p->lang, &text, "min", vgm_buf_str(&low),
+		    "max", vgm_buf_str(&high), NULL);
 	add(p, "; ");
 	add_text(p, vgm_buf_slice(&text));
 	p->result = p->result ? p->result : r;

@@ -64,10 +64,11 @@ struct sink {
 
 /* ---- what the protocol asks ---- */
 
-static struct vgm_smtp_answer ordered(struct sink *s, enum vgm_sink_stage stage, struct vgm_slice address)
+static struct vgm_smtp_answer ordered(
+    struct sink *s, enum vgm_sink_stage stage, struct vgm_slice address)
 {
-	const struct vgm_sink_rule *rule = vgm_sink_rule_take(s->rules, s->options->rules_count, stage,
-	    address, vgm_clock_mono_ms() - s->started_ms);
+	const struct vgm_sink_rule *rule = vgm_sink_rule_take(
+	    s->rules, s->options->rules_count, stage, address, vgm_clock_mono_ms() - s->started_ms);
 	if (!rule)
 		return (struct vgm_smtp_answer){0};
 	return (struct vgm_smtp_answer){rule->code, rule->enhanced, VGM_WORDS_sink_ordered};
@@ -122,9 +123,14 @@ static int keep(struct client *c, const struct vgm_smtp_transaction *t)
 	VGM_BUG_ON(EVP_DigestFinal_ex(c->hash, sha256, NULL) != 1);
 	for (size_t i = 0; i < t->recipients_count; i++)
 		recipients[i] = t->recipients[i].address;
-	struct vgm_sink_message m = {.sender = t->sender, .recipients = recipients,
-	    .recipients_count = t->recipients_count, .body = vgm_buf_slice(&c->body), .size = t->size,
-	    .sha256 = sha256, .helo = vgm_buf_slice(&known->helo), .tls = vgm_buf_slice(&known->tls),
+	struct vgm_sink_message m = {.sender = t->sender,
+	    .recipients = recipients,
+	    .recipients_count = t->recipients_count,
+	    .body = vgm_buf_slice(&c->body),
+	    .size = t->size,
+	    .sha256 = sha256,
+	    .helo = vgm_buf_slice(&known->helo),
+	    .tls = vgm_buf_slice(&known->tls),
 	    .peer = vgm_buf_slice(&c->peer)};
 	int r = vgm_sink_store_add(&c->sink->store, &m, &err);
 	vgm_free(recipients);
@@ -311,7 +317,8 @@ static void on_door(void *context, unsigned ready)
 	for (int i = 0; i < READS_AT_ONCE; i++) {
 		struct sockaddr_storage peer;
 		socklen_t length = sizeof(peer);
-		int fd = accept4(d->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd =
+		    accept4(d->fd, (struct sockaddr *)&peer, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			client_new(d->sink, fd, &peer);
 		} else if (errno == EMFILE || errno == ENFILE) {
@@ -446,9 +453,15 @@ static void fill_settings(struct sink *s)
 {
 	const struct vgm_sink_options *o = s->options;
 	snprintf(s->postmaster, sizeof(s->postmaster), "postmaster@%s", o->hostname);
-	s->settings = (struct vgm_smtp_settings){.hostname = o->hostname, .phone = "",
-	    .postmaster = s->postmaster, .language = o->lang, .max_size = o->max_size,
-	    .max_recipients = 1000, .max_errors = 1000, .max_commands = 100000, .offer_tls = o->tls};
+	s->settings = (struct vgm_smtp_settings){.hostname = o->hostname,
+	    .phone = "",
+	    .postmaster = s->postmaster,
+	    .language = o->lang,
+	    .max_size = o->max_size,
+	    .max_recipients = 1000,
+	    .max_errors = 1000,
+	    .max_commands = 100000,
+	    .offer_tls = o->tls};
 }
 
 static int begin(struct sink *s)

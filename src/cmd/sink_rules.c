@@ -55,11 +55,13 @@ static bool parse_when(struct vgm_slice text, struct vgm_sink_rule *rule)
 	rule->stage = (enum vgm_sink_stage)i;
 	struct vgm_slice rest = text;
 	word = take_word(&rest);
-	bool is_pattern = vgm_slice_find(word, '@') < word.len || vgm_slice_eq(word, VGM_SLICE_LIT("*"));
+	bool is_pattern =
+	    vgm_slice_find(word, '@') < word.len || vgm_slice_eq(word, VGM_SLICE_LIT("*"));
 	if (is_pattern)
 		text = rest;
-	return copy_word(rule->pattern, sizeof(rule->pattern), is_pattern ? word : VGM_SLICE_LIT("*")) &&
-	    parse_limits(text, rule);
+	return copy_word(
+		   rule->pattern, sizeof(rule->pattern), is_pattern ? word : VGM_SLICE_LIT("*")) &&
+	       parse_limits(text, rule);
 }
 
 /* "450 4.2.1": a code of 4xx or 5xx, an enhanced code of the same class. */

@@ -133,8 +133,8 @@ static int make_line(const struct vgm_sink_message *m, const char *file, struct 
 	return r ? r : vgm_buf_add_str(out, "}\n");
 }
 
-static int log_message(
-    const struct vgm_sink_store *s, const struct vgm_sink_message *m, const char *file, struct vgm_err *err)
+static int log_message(const struct vgm_sink_store *s, const struct vgm_sink_message *m,
+    const char *file, struct vgm_err *err)
 {
 	struct vgm_buf line = VGM_BUF_INIT(LINE_MAX_BYTES);
 	int r = make_line(m, file, &line);

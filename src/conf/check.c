@@ -17,8 +17,10 @@ static bool is_domain(struct vgm_slice s)
 		return false;
 	for (size_t i = 0; i < s.len; i++) {
 		uint8_t c = s.data[i];
-		bool hyphen_at_end = c == '-' && (label == 0 || i + 1 == s.len || s.data[i + 1] == '.');
-		if (c == '.' ? label == 0 : hyphen_at_end || (!vgm_is_alnum(c) && c != '-' && c < 0x80))
+		bool hyphen_at_end =
+		    c == '-' && (label == 0 || i + 1 == s.len || s.data[i + 1] == '.');
+		if (c == '.' ? label == 0
+			     : hyphen_at_end || (!vgm_is_alnum(c) && c != '-' && c < 0x80))
 			return false;
 		label = c == '.' ? 0 : label + 1;
 		if (label > 63)
@@ -108,8 +110,9 @@ static bool is_listen(struct vgm_slice s)
 	if (!split_place(s, &host, &port) || host.len == 0 || !is_port(port, 0))
 		return false;
 	return host.data[0] == '[' ? is_host(host)
-	                           : (is_ip(host) && vgm_slice_find(host, ':') == host.len) ||
-	        vgm_slice_eq(host, VGM_SLICE_LIT("localhost")) || vgm_slice_eq(host, VGM_SLICE_LIT("*"));
+				   : (is_ip(host) && vgm_slice_find(host, ':') == host.len) ||
+					 vgm_slice_eq(host, VGM_SLICE_LIT("localhost")) ||
+					 vgm_slice_eq(host, VGM_SLICE_LIT("*"));
 }
 
 static bool is_route_target(struct vgm_slice s)
@@ -211,7 +214,8 @@ static bool is_about(
 	size_t n = rows ? strlen(rows->path) : 0;
 	if (!rows)
 		return strcmp(path, o->path) == 0;
-	return strncmp(path, rows->path, n) == 0 && path[n] == '.' && strcmp(path + n + 1, o->path) == 0;
+	return strncmp(path, rows->path, n) == 0 && path[n] == '.' &&
+	       strcmp(path + n + 1, o->path) == 0;
 }
 
 int vgm_conf_check(const struct vgm_conf_option *o, const struct vgm_conf_option *rows,
@@ -224,7 +228,8 @@ int vgm_conf_check(const struct vgm_conf_option *o, const struct vgm_conf_option
 		if (c->is ? c->is(text) : is_choice(text, c->choices))
 			return 0;
 		wrong->words = c->words;
-		snprintf(wrong->expected, sizeof(wrong->expected), "%s", c->choices ? c->choices : "");
+		snprintf(
+		    wrong->expected, sizeof(wrong->expected), "%s", c->choices ? c->choices : "");
 		return VGM_E_INVALID;
 	}
 	return 0;
@@ -263,7 +268,8 @@ static int check_names(const struct vgm_conf *conf, const struct vgm_conf_option
 	char **names = vgm_alloc((count + 1) * sizeof(*names));
 	int r = 0;
 	for (size_t i = 0; i < count; i++)
-		memcpy(&names[i], vgm_conf_field_const(vgm_conf_row(conf, rows, i), rows->columns()),
+		memcpy(&names[i],
+		    vgm_conf_field_const(vgm_conf_row(conf, rows, i), rows->columns()),
 		    sizeof(*names));
 	qsort(names, count, sizeof(*names), by_text);
 	for (size_t i = 1; i < count && r == 0; i++)
@@ -289,7 +295,7 @@ int vgm_conf_check_whole(const struct vgm_conf *conf, struct vgm_conf_wrong *wro
 		    conf->tls_key[0] ? "tls.certificate" : "tls.key", out_path, "", out_found);
 	for (size_t i = 0; i < conf->routes_count; i++)
 		if (conf->routes[i].to.count == 0)
-			return whole_wrong(wrong, VGM_WORDS_conf_route_nowhere, "routes.to", out_path,
-			    conf->routes[i].name, out_found);
+			return whole_wrong(wrong, VGM_WORDS_conf_route_nowhere, "routes.to",
+			    out_path, conf->routes[i].name, out_found);
 	return 0;
 }

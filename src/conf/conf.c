@@ -64,7 +64,8 @@ static int set_column(void *row, const struct vgm_conf_option *rows, struct vgm_
 	struct vgm_slice name = vgm_slice_trim(vgm_slice_sub(pair, 0, equals));
 	for (const struct vgm_conf_option *c = rows->columns(); c->path; c++)
 		if (equals < pair.len && vgm_slice_eq(name, vgm_slice_str(c->path)))
-			return set_value(row, c, rows, vgm_slice_from(pair, equals + 1), fault, err);
+			return set_value(
+			    row, c, rows, vgm_slice_from(pair, equals + 1), fault, err);
 	return vgm_conf_fault_unknown(fault, err, name, rows);
 }
 
@@ -128,7 +129,8 @@ static bool rows_eq(const struct vgm_conf *a, const struct vgm_conf *b,
 		return false;
 	for (size_t i = 0; i < count; i++)
 		for (const struct vgm_conf_option *c = rows->columns(); c->path; c++)
-			if (!vgm_conf_value_eq(vgm_conf_row(a, rows, i), vgm_conf_row(b, rows, i), c))
+			if (!vgm_conf_value_eq(
+				vgm_conf_row(a, rows, i), vgm_conf_row(b, rows, i), c))
 				return false;
 	return true;
 }

@@ -48,7 +48,8 @@ int vgm_conf_fault_unknown(struct vgm_conf_fault *fault, struct vgm_err *err, st
 		struct vgm_slice last = vgm_slice_str(o->path);
 		struct vgm_slice given = path;
 		size_t dot = vgm_slice_rfind(given, '.');
-		last = vgm_slice_from(last, vgm_conf_section(o->path).len ? vgm_slice_rfind(last, '.') + 1 : 0);
+		last = vgm_slice_from(
+		    last, vgm_conf_section(o->path).len ? vgm_slice_rfind(last, '.') + 1 : 0);
 		given = vgm_slice_from(given, dot == given.len ? 0 : dot + 1);
 		if (vgm_slice_eq_nocase(last, given))
 			s.best = o->path;

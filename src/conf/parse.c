@@ -144,7 +144,8 @@ static int take_list(struct reader *r, void *base, const struct vgm_conf_option 
 static int take_value(struct reader *r, void *base, const struct vgm_conf_option *o,
     const struct vgm_conf_option *rows)
 {
-	return o->kind == VGM_CONF_LIST ? take_list(r, base, o, rows) : take_scalar(r, base, o, rows);
+	return o->kind == VGM_CONF_LIST ? take_list(r, base, o, rows)
+					: take_scalar(r, base, o, rows);
 }
 
 /* ---- rows ---- */
@@ -167,7 +168,8 @@ static int take_column(
 {
 	const struct vgm_conf_option *columns = rows->columns();
 	if (r->event.type != YAML_SCALAR_EVENT)
-		return mistake(r, VGM_WORDS_conf_not_key, vgm_slice_str(rows->path), NULL, VGM_SLICE_NONE);
+		return mistake(
+		    r, VGM_WORDS_conf_not_key, vgm_slice_str(rows->path), NULL, VGM_SLICE_NONE);
 	struct vgm_slice key = scalar(r);
 	size_t i = 0;
 	while (columns[i].path && !vgm_slice_eq(key, vgm_slice_str(columns[i].path)))
@@ -209,7 +211,8 @@ static int take_row(struct reader *r, const struct vgm_conf_option *rows)
 static int take_rows(struct reader *r, const struct vgm_conf_option *rows)
 {
 	if (r->event.type != YAML_SEQUENCE_START_EVENT)
-		return mistake(r, VGM_WORDS_conf_not_rows, vgm_slice_str(rows->path), NULL, VGM_SLICE_NONE);
+		return mistake(
+		    r, VGM_WORDS_conf_not_rows, vgm_slice_str(rows->path), NULL, VGM_SLICE_NONE);
 	int result = next(r);
 	while (result == 0 && r->event.type != YAML_SEQUENCE_END_EVENT) {
 		result = take_row(r, rows);
@@ -296,7 +299,8 @@ static int take_document(struct reader *r)
 	if (result == 0)
 		result = next(r);
 	if (result == 0 && r->event.type != YAML_STREAM_END_EVENT)
-		result = mistake(r, VGM_WORDS_conf_yaml_clever, VGM_SLICE_NONE, NULL, VGM_SLICE_NONE);
+		result =
+		    mistake(r, VGM_WORDS_conf_yaml_clever, VGM_SLICE_NONE, NULL, VGM_SLICE_NONE);
 	return result;
 }
 
@@ -329,7 +333,8 @@ int vgm_conf_parse(struct vgm_slice text, struct vgm_conf *out, struct vgm_conf_
 		return vgm_conf_fault_set(
 		    fault, err, VGM_WORDS_conf_too_large, VGM_SLICE_NONE, "8M", VGM_SLICE_NONE);
 	}
-	yaml_parser_set_input_string(&r.yaml, text.data ? text.data : (const uint8_t *)"", text.len);
+	yaml_parser_set_input_string(
+	    &r.yaml, text.data ? text.data : (const uint8_t *)"", text.len);
 	yaml_parser_set_encoding(&r.yaml, YAML_UTF8_ENCODING);
 	int result = take_document(&r);
 	if (result == 0)

@@ -31,7 +31,8 @@ static const struct vgm_conf_option options[] = {
 	    help, NULL, 0, 0},
 #define ROWS(field, type, path, max, roles, reload, help)                                          \
 	{VGM_CONF_ROWS, path, offsetof(struct vgm_conf, field), "", 0, max, roles, reload, help,   \
-	    columns_of_##type, sizeof(struct vgm_conf_##type), offsetof(struct vgm_conf, field##_count)},
+	    columns_of_##type, sizeof(struct vgm_conf_##type),                                     \
+	    offsetof(struct vgm_conf, field##_count)},
 #define COLUMN(kind, field, name, def, min, max, help)
 #define ROW_END
 #include "conf/options.def"

@@ -56,7 +56,8 @@ int vgm_conf_read_time(struct vgm_slice text, uint64_t *out_ms)
 		if (!take_number(&text, &number) ||
 		    (unit = take_unit(&text, times, VGM_ARRAY_LEN(times))) == NULL)
 			return VGM_E_INVALID;
-		if ((before && unit <= before) || __builtin_mul_overflow(number, unit->factor, &part) ||
+		if ((before && unit <= before) ||
+		    __builtin_mul_overflow(number, unit->factor, &part) ||
 		    __builtin_add_overflow(sum, part, &sum))
 			return VGM_E_INVALID;
 		before = unit;
@@ -83,7 +84,8 @@ static int write_units(uint64_t value, const struct unit *units, struct vgm_buf 
 		return vgm_buf_add_str(out, "0");
 	while (value % units->factor)
 		units++;
-	return vgm_buf_addf(out, "%llu%s", (unsigned long long)(value / units->factor), units->name);
+	return vgm_buf_addf(
+	    out, "%llu%s", (unsigned long long)(value / units->factor), units->name);
 }
 
 static int read_flag(struct vgm_slice text, bool *out)

@@ -14,8 +14,9 @@ struct vgm_conf_wrong {
 
 /* Sets a scalar, or adds one element to a LIST; text is UTF-8. rows: of a
  * column, else NULL. Returns 0, or VGM_E_INVALID and *wrong. */
-int vgm_conf_value_set(void *base, const struct vgm_conf_option *, const struct vgm_conf_option *rows,
-    struct vgm_slice text, struct vgm_conf_wrong *wrong) VGM_MUST_USE;
+int vgm_conf_value_set(void *base, const struct vgm_conf_option *,
+    const struct vgm_conf_option *rows, struct vgm_slice text,
+    struct vgm_conf_wrong *wrong) VGM_MUST_USE;
 /* The default. */
 void vgm_conf_value_init(void *base, const struct vgm_conf_option *);
 void vgm_conf_value_release(void *base, const struct vgm_conf_option *);
@@ -30,8 +31,8 @@ int vgm_conf_check(const struct vgm_conf_option *, const struct vgm_conf_option 
     struct vgm_slice text, struct vgm_conf_wrong *wrong) VGM_MUST_USE;
 /* What no single value shows: names given twice, a key without its certificate.
  * 0, or VGM_E_INVALID, *wrong and the path that it is about. */
-int vgm_conf_check_whole(const struct vgm_conf *, struct vgm_conf_wrong *wrong, const char **out_path,
-    struct vgm_buf *out_found) VGM_MUST_USE;
+int vgm_conf_check_whole(const struct vgm_conf *, struct vgm_conf_wrong *wrong,
+    const char **out_path, struct vgm_buf *out_found) VGM_MUST_USE;
 /* "fr, en" for an option with choices, else NULL. */
 const char *vgm_conf_choices(const char *path);
 

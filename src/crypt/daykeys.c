@@ -160,7 +160,8 @@ int vgm_daykeys_unwrap(struct vgm_daykeys *k, uint32_t number, uint32_t entity,
 	    !EVP_DecryptUpdate(k->cipher, key, &n, wrap + NONCE_BYTES, KEY_BYTES) ||
 	    !EVP_CIPHER_CTX_ctrl(k->cipher, EVP_CTRL_AEAD_SET_TAG, TAG_BYTES, tag) ||
 	    EVP_DecryptFinal_ex(k->cipher, key + KEY_BYTES, &n) <= 0)
-		r = vgm_err_set(err, VGM_E_CRYPTO, "not a wrap of day %u, entity %u", number, entity);
+		r = vgm_err_set(
+		    err, VGM_E_CRYPTO, "not a wrap of day %u, entity %u", number, entity);
 	else
 		memcpy(out, key, sizeof key);
 	vgm_wipe(key, sizeof key);

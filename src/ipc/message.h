@@ -63,11 +63,12 @@ enum vgm_tls_need {
 enum vgm_outcome_status {
 	VGM_OUTCOME_DELIVERED = 1, /* the next hop said 2xx */
 	VGM_OUTCOME_DEFERRED = 2,  /* try again */
-	VGM_OUTCOME_FAILED = 3,    /* 5xx, or nothing will help */
+	VGM_OUTCOME_FAILED = 3,	   /* 5xx, or nothing will help */
 	VGM_OUTCOME_EXPIRED = 4,   /* tried for its whole time; made by ledgerd */
 	VGM_OUTCOME_REMOVED = 5,   /* by an administrator */
-	VGM_OUTCOME_RELAYED = 6,   /* 2xx from a hop without DSN: a "relayed" notice is due if asked */
-	VGM_OUTCOME_LATE = 7,      /* still trying; the sender is to be told; made by ledgerd */
+	VGM_OUTCOME_RELAYED =
+	    6,		      /* 2xx from a hop without DSN: a "relayed" notice is due if asked */
+	VGM_OUTCOME_LATE = 7, /* still trying; the sender is to be told; made by ledgerd */
 };
 
 enum vgm_record_type {

@@ -149,7 +149,8 @@ int vgm_verifier_parse(struct vgm_slice line, struct vgm_verifier *out, struct v
 		  vgm_verifier_of(name, bytes + 1, &v, err) == 0 &&
 		  memcmp(claimed, v.id, sizeof claimed) == 0;
 	/* One text for one key: no capitals in the id. */
-	ok = ok && vgm_verifier_format(&v, &again) == 0 && vgm_slice_eq(line, vgm_buf_slice(&again));
+	ok =
+	    ok && vgm_verifier_format(&v, &again) == 0 && vgm_slice_eq(line, vgm_buf_slice(&again));
 	if (!ok)
 		return vgm_err_set(err, VGM_E_INVALID, "not the public key of a signer");
 	*out = v;

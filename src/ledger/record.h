@@ -39,8 +39,8 @@ struct vgm_record {
 	uint64_t time_us;         /* ledger time: never backwards (rule 6) */
 	uint8_t id[16];
 	uint8_t related[16];
-	uint8_t wrap[60];         /* record key under the day key; zeros when there is no head or body */
-	uint8_t ephemeral[32];    /* R of the archive wrap (rule 8); zeros until there are officers */
+	uint8_t wrap[60]; /* record key under the day key; zeros when there is no head or body */
+	uint8_t ephemeral[32]; /* R of the archive wrap (rule 8); zeros until there are officers */
 	uint8_t commitment[32];   /* SHA-256(salt || plaintext of the body) */
 	struct vgm_part_size part[VGM_PART_COUNT];
 	uint8_t hash[VGM_PART_COUNT][32]; /* SHA-256 of each stored part */

@@ -17,8 +17,10 @@ struct vgm_ledger_place {
 
 /* ---- names in the ledger's directory ---- */
 #define VGM_SEGMENT_NAME_BYTES 32
-void vgm_segment_name(uint64_t number, char out[VGM_SEGMENT_NAME_BYTES]);  /* seg-0000000000000001.vgl */
-void vgm_segment_notes_name(uint64_t number, char out[VGM_SEGMENT_NAME_BYTES]); /* .ckp: its checkpoints */
+void vgm_segment_name(
+    uint64_t number, char out[VGM_SEGMENT_NAME_BYTES]); /* seg-0000000000000001.vgl */
+void vgm_segment_notes_name(
+    uint64_t number, char out[VGM_SEGMENT_NAME_BYTES]); /* .ckp: its checkpoints */
 void vgm_segment_cut_name(uint64_t number, char out[VGM_SEGMENT_NAME_BYTES]);   /* .cut */
 /* The number in a segment's name; 0 for other names. */
 uint64_t vgm_segment_number(const char *name);

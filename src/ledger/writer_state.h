@@ -34,7 +34,7 @@ struct vgm_writer {
 	/* the batch at hand: records after framed.end */
 	struct vgm_merkle tree; /* with them */
 	uint32_t count;
-	uint64_t written;       /* offset up to which they are in the file; the rest is in pending */
+	uint64_t written; /* offset up to which they are in the file; the rest is in pending */
 	struct vgm_buf pending;
 	struct vgm_hash_stream batch_hash;
 

@@ -126,7 +126,8 @@ static int add_escaped(struct vgm_buf *out, struct vgm_slice s)
 		} else if (c < 0x20 || c == 0x7F) {
 			r = vgm_buf_addf(out, "\\u%04x", c);
 		} else if (c == 0xC2 && s.len - i > 1 && (s.data[i + 1] & 0xE0) == 0x80) {
-			r = vgm_buf_addf(out, "\\u%04x", s.data[i + 1]); /* C1 moves terminals too */
+			r = vgm_buf_addf(
+			    out, "\\u%04x", s.data[i + 1]); /* C1 moves terminals too */
 		} else if (n <= s.len - i && vgm_utf8_valid(vgm_slice_sub(s, i, i + n))) {
 			r = vgm_buf_add(out, s.data + i, n);
 		} else {

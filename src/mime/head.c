@@ -112,7 +112,8 @@ void vgm_head_read(struct vgm_slice message, struct vgm_slice hostname, struct v
 			out->own_hops += is_own_hop(field.value, hostname);
 		}
 		for (size_t i = 0; i < VGM_ARRAY_LEN(wanted); i++)
-			if (wanted[i].place->len == 0 && vgm_slice_eq_nocase(field.name, wanted[i].name))
+			if (wanted[i].place->len == 0 &&
+			    vgm_slice_eq_nocase(field.name, wanted[i].name))
 				*wanted[i].place = vgm_slice_trim(field.value);
 	}
 	out->has_8bit = any_8bit(message);
@@ -192,7 +193,9 @@ static size_t encoded_word(struct vgm_slice s, struct vgm_buf *out)
 		return 0;
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf bytes = VGM_BUF_INIT(4096);
 	uint8_t how = vgm_ascii_lower(s.data[q1 + 1]);
-	int r = how == 'b' ? vgm_base64_decode(text, &bytes) : how == 'q' ? decode_q(text, &bytes) : -1;
+	int r = how == 'b'   ? vgm_base64_decode(text, &bytes)
+		: how == 'q' ? decode_q(text, &bytes)
+			     : -1;
 	if (r < 0 || (!latin && !vgm_utf8_valid(vgm_buf_slice(&bytes))))
 		return 0;
 	for (size_t i = 0; r == 0 && i < bytes.len; i++)
@@ -203,7 +206,8 @@ static size_t encoded_word(struct vgm_slice s, struct vgm_buf *out)
 static size_t blanks(struct vgm_slice s)
 {
 	size_t n = 0;
-	while (n < s.len && (s.data[n] == ' ' || s.data[n] == '\t' || s.data[n] == '\r' || s.data[n] == '\n'))
+	while (n < s.len &&
+	       (s.data[n] == ' ' || s.data[n] == '\t' || s.data[n] == '\r' || s.data[n] == '\n'))
 		n++;
 	return n;
 }

@@ -99,7 +99,8 @@ int vgm_tls_client_new(const char *authorities, struct vgm_tls **out, struct vgm
 	ERR_clear_error();
 	if (authorities && authorities[0] && !SSL_CTX_load_verify_file(t->ctx, authorities)) {
 		vgm_tls_free(&t);
-		return vgm_err_set(err, VGM_E_NOTFOUND, "no certificate authorities in %s", authorities);
+		return vgm_err_set(
+		    err, VGM_E_NOTFOUND, "no certificate authorities in %s", authorities);
 	}
 	*out = t;
 	return 0;

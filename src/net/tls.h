@@ -41,7 +41,8 @@ int vgm_tls_server_new(struct vgm_slice chain_pem, vgm_tls_signer *signer, void 
 
 /* authorities: PEM file that names are verified against; NULL or "": none, so
  * that nothing ever verifies. VGM_E_NOTFOUND: no such file, or nothing in it. */
-int vgm_tls_client_new(const char *authorities, struct vgm_tls **out, struct vgm_err *) VGM_MUST_USE;
+int vgm_tls_client_new(
+    const char *authorities, struct vgm_tls **out, struct vgm_err *) VGM_MUST_USE;
 
 struct vgm_tls *vgm_tls_ref(struct vgm_tls *);
 void vgm_tls_free(struct vgm_tls **); /* gives one reference back; NULL-safe */

@@ -67,6 +67,26 @@ int vgm_file_replace_at(
 	return fsync(dir_fd) < 0 ? vgm_err_sys(err, "syncing the directory of %s", name) : 0;
 }
 
+int vgm_file_append_at(
+    int dir_fd, const char *name, struct vgm_slice content, struct vgm_err *err)
+{
+	struct stat before;
+	int r = 0;
+	int fd = openat(
+	    dir_fd, name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return vgm_err_sys(err, "opening %s", name);
+	if (fstat(fd, &before) < 0) {
+		r = vgm_err_sys(err, "looking at %s", name);
+	} else if (write_all(fd, content) < 0 || fdatasync(fd) < 0) {
+		r = vgm_err_sys(err, "adding to %s", name);
+		/* Half of it would be taken for damage. */
+		(void)!ftruncate(fd, before.st_size);
+	}
+	close(fd);
+	return r;
+}
+
 static int read_all(int fd, struct vgm_buf *out, struct vgm_err *err)
 {
 	for (;;) {

@@ -24,6 +24,12 @@ int vgm_file_replace_at(int dir_fd, const char *name, struct vgm_slice content, 
 int vgm_file_take_name_at(int dir_fd, const char *from, const char *to, struct vgm_err *)
     VGM_MUST_USE;
 
+/* Adds content to the end of the file, which is made if it is missing, and syncs
+ * it. A failure leaves what stood there before, unless the power goes too.
+ * VGM_E_NOSPACE, VGM_E_IO. */
+int vgm_file_append_at(int dir_fd, const char *name, struct vgm_slice content, struct vgm_err *)
+    VGM_MUST_USE;
+
 /* Appends the whole regular file to out. VGM_E_NOTFOUND; VGM_E_LIMIT when it is
  * larger than out's ceiling allows; VGM_E_INVALID when it is no regular file;
  * VGM_E_IO. */

@@ -29,7 +29,8 @@ static int note_of(struct dl_phdr_info *info, size_t size, void *context)
 			memcpy(&note, at, sizeof note);
 			const uint8_t *value = at + sizeof note + ((note.n_namesz + 3) & ~3u);
 			if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4)
-				for (size_t k = 0; k < note.n_descsz && 2 * k + 2 < found->room; k++)
+				for (size_t k = 0; k < note.n_descsz && 2 * k + 2 < found->room;
+				     k++)
 					snprintf(found->out + 2 * k, 3, "%02x", value[k]);
 			at = value + ((note.n_descsz + 3) & ~3u);
 		}

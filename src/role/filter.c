@@ -162,7 +162,8 @@ static enum vgm_death cause_of(const struct worker *w, int status)
 {
 	if (w->killed_for)
 		return w->killed_for;
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS ? VGM_DEATH_SYSCALL : VGM_DEATH_CRASH;
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS ? VGM_DEATH_SYSCALL
+								 : VGM_DEATH_CRASH;
 }
 
 static void worker_died(struct pool *p, size_t index, int status)
@@ -183,7 +184,8 @@ static void worker_died(struct pool *p, size_t index, int status)
 	vgm_log_flag(&line, "busy", busy);
 	vgm_log_end(&line);
 	if (busy && slot->door < p->doors_count) {
-		struct vgm_msg_filter_died died = {.session = slot->session, .cause = (uint8_t)cause};
+		struct vgm_msg_filter_died died = {
+		    .session = slot->session, .cause = (uint8_t)cause};
 		/* An asker that has gone needs no answer. */
 		vgm_channel_offer(p->doors[slot->door], VGM_MSG_filter_died, &died);
 	}

@@ -48,9 +48,12 @@ struct vgm_filter_worker {
 
 /* The jobs, each one function from top to bottom; the answer is sent on door.
  * VGM_E_CLOSED: a server that the worker needs has gone, the worker leaves. */
-int vgm_filter_admit(struct vgm_filter_worker *, int door, struct vgm_msg_admit *, struct vgm_err *);
-int vgm_filter_render(struct vgm_filter_worker *, int door, struct vgm_msg_render *, struct vgm_err *);
-int vgm_filter_notify(struct vgm_filter_worker *, int door, struct vgm_msg_notify *, struct vgm_err *);
+int vgm_filter_admit(
+    struct vgm_filter_worker *, int door, struct vgm_msg_admit *, struct vgm_err *);
+int vgm_filter_render(
+    struct vgm_filter_worker *, int door, struct vgm_msg_render *, struct vgm_err *);
+int vgm_filter_notify(
+    struct vgm_filter_worker *, int door, struct vgm_msg_notify *, struct vgm_err *);
 int vgm_filter_show(struct vgm_filter_worker *, int door, struct vgm_msg_show *, struct vgm_err *);
 
 /* ---- shared steps (role/filter_seal.c) ---- */

@@ -38,8 +38,8 @@ static int open_front(struct vgm_filter_worker *w, const struct vgm_msg_notify *
 	if (r == 0) {
 		struct vgm_seal_name name = {
 		    .key = key, .id = record.id, .entity = record.entity, .part = VGM_PART_BODY};
-		r = vgm_unseal_body(w->tools, &name, &record, m->segment, m->record_offset, head.salt,
-		    keep_front, front, err);
+		r = vgm_unseal_body(w->tools, &name, &record, m->segment, m->record_offset,
+		    head.salt, keep_front, front, err);
 	}
 	vgm_wipe(key, sizeof key);
 	if (r < 0)

@@ -51,7 +51,8 @@ static int add_received(const struct vgm_filter_worker *w, const struct vgm_msg_
 		r = vgm_buf_add_str(out, " id ");
 	if (r == 0)
 		r = vgm_hex_encode(vgm_slice(record->id, 16), out);
-	if (r == 0 && m->for_address.len && m->for_address.len < 900 && vgm_is_ascii(m->for_address))
+	if (r == 0 && m->for_address.len && m->for_address.len < 900 &&
+	    vgm_is_ascii(m->for_address))
 		r = vgm_buf_addf(out, "\r\n\tfor <%.*s>", VGM_SLICE_ARG(m->for_address));
 	if (r == 0)
 		r = vgm_buf_add_str(out, ";\r\n\t");
@@ -70,13 +71,15 @@ static bool needs_more_than(uint8_t flags, uint8_t capabilities)
  * the body, which goes out as it came. Nothing is hashed twice. */
 static void commit_to(struct vgm_msg_rendered *a, struct vgm_slice trace, const uint8_t body[32])
 {
-	const struct vgm_slice pieces[] = {vgm_slice(a->salt, sizeof a->salt), trace, vgm_slice(body, 32)};
+	const struct vgm_slice pieces[] = {
+	    vgm_slice(a->salt, sizeof a->salt), trace, vgm_slice(body, 32)};
 	vgm_hash_join(pieces, VGM_ARRAY_LEN(pieces), a->sha256);
 }
 
 /* Opens and writes the copy. a->ok: enum vgm_render_result. */
-static int render(struct vgm_filter_worker *w, const struct vgm_msg_render *m, const uint8_t key[32],
-    struct vgm_filter_spill *out, struct vgm_msg_rendered *a, struct vgm_err *err)
+static int render(struct vgm_filter_worker *w, const struct vgm_msg_render *m,
+    const uint8_t key[32], struct vgm_filter_spill *out, struct vgm_msg_rendered *a,
+    struct vgm_err *err)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf bytes = VGM_BUF_INIT(16384);
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf trace = VGM_BUF_INIT(4096);

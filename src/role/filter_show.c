@@ -22,6 +22,11 @@ static json_t *json_of_ip(const uint8_t ip[16])
 	return json_string(vgm_buf_str(&text));
 }
 
+static int put_json(const char *text, size_t len, void *out)
+{
+	return vgm_buf_add(out, text, len);
+}
+
 static int head_json(const struct vgm_msg_head *head, struct vgm_buf *out)
 {
 	json_t *o = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "from",
@@ -29,9 +34,7 @@ static int head_json(const struct vgm_msg_head *head, struct vgm_buf *out)
 	    json_of(head->date), "message_id", json_of(head->message_id), "helo",
 	    json_of(head->helo), "tls", json_of(head->tls), "login", json_of(head->login),
 	    "client", json_of_ip(head->client), "origin", json_of_ip(head->origin));
-	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
-	int r = text ? vgm_buf_add_str(out, text) : VGM_E_LIMIT;
-	free(text); /* jansson's own */
+	int r = o && json_dump_callback(o, put_json, out, JSON_COMPACT) == 0 ? 0 : VGM_E_LIMIT;
 	json_decref(o);
 	return r;
 }
@@ -64,7 +67,8 @@ static int open_record(struct vgm_filter_worker *w, const struct vgm_msg_show *m
 	return r;
 }
 
-int vgm_filter_show(struct vgm_filter_worker *w, int door, struct vgm_msg_show *m, struct vgm_err *err)
+int vgm_filter_show(
+    struct vgm_filter_worker *w, int door, struct vgm_msg_show *m, struct vgm_err *err)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(50000);
 	VGM_CLEANUP(vgm_filter_spill_release) struct vgm_filter_spill spill;

@@ -106,7 +106,8 @@ static void on_wrap(struct vgm_role_run *run, struct vgm_channel *from, void *me
 	if (r < 0)
 		log_failure("wrap", &err);
 	/* None: the filter answers 451. */
-	struct vgm_msg_wrapped wrapped = {.day = day, .keys = keys, .keys_count = r < 0 ? 0 : count};
+	struct vgm_msg_wrapped wrapped = {
+	    .day = day, .keys = keys, .keys_count = r < 0 ? 0 : count};
 	answer(from, VGM_MSG_wrapped, &wrapped);
 	vgm_wipe(keys, sizeof keys);
 }
@@ -147,7 +148,8 @@ static void on_unwrap(struct vgm_role_run *run, struct vgm_channel *from, void *
 	struct vgm_msg_unwrapped unwrapped = {.ok = 0};
 	struct vgm_keyd_job job;
 	struct vgm_err err;
-	int r = take_job(run, m->token, &job) ? 0 : vgm_err_set(&err, VGM_E_NOTFOUND, "no such job");
+	int r =
+	    take_job(run, m->token, &job) ? 0 : vgm_err_set(&err, VGM_E_NOTFOUND, "no such job");
 	if (r == 0 && !fits(vgm_channel_peer(from), job.purpose))
 		r = vgm_err_set(&err, VGM_E_DENIED, "a job of another pool");
 	if (r == 0)
@@ -315,7 +317,8 @@ static const struct {
     {VGM_MSG_tls_sign, true, on_tls_sign},
 };
 
-static void keyd_message(struct vgm_role_run *run, struct vgm_channel *from, int type, void *message)
+static void keyd_message(
+    struct vgm_role_run *run, struct vgm_channel *from, int type, void *message)
 {
 	bool tls = run->instance == VGM_INSTANCE_TLS;
 	for (size_t i = 0; i < VGM_ARRAY_LEN(handlers); i++)

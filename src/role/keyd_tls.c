@@ -152,7 +152,8 @@ static const char *clean_name(const char *hostname)
 {
 	static const char letters[] =
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
-	return hostname[0] && strspn(hostname, letters) == strlen(hostname) ? hostname : "localhost";
+	return hostname[0] && strspn(hostname, letters) == strlen(hostname) ? hostname
+									    : "localhost";
 }
 
 static bool add_extension(X509 *certificate, int nid, const char *value)

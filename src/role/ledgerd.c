@@ -186,7 +186,8 @@ static void dead(void *context)
  * hear when the room has changed by an eighth: near its end that is often. */
 static void tell_room(struct vgm_ledgerd *l)
 {
-	struct vgm_msg_room m = {.bytes = vgm_writer_fault(l->writer) ? 0 : vgm_writer_room(l->writer)};
+	struct vgm_msg_room m = {
+	    .bytes = vgm_writer_fault(l->writer) ? 0 : vgm_writer_room(l->writer)};
 	uint64_t change = m.bytes > l->told_room ? m.bytes - l->told_room : l->told_room - m.bytes;
 	if (change <= l->told_room / 8)
 		return;

@@ -8,11 +8,6 @@
  * checkpoint.keys the public keys that signed them */
 #include "role/ledgerd.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "base/clock.h"
 #include "ledger/checkpoint.h"
 #include "os/file.h"
@@ -158,29 +153,12 @@ void vgm_ledgerd_checkpoint(struct vgm_ledgerd *l)
 
 static int append_note(struct vgm_ledgerd *l, struct vgm_slice note, struct vgm_err *err)
 {
-	char name[VGM_SEGMENT_NAME_BYTES];
-	struct vgm_err mine = {.code = 0};
-	struct stat st;
-	vgm_segment_notes_name(vgm_writer_synced_place(l->writer).segment, name);
-	int fd = openat(l->run->extra_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return vgm_err_sys(err, "opening %s", name);
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf bytes = VGM_BUF_INIT(8192);
-	int r = vgm_buf_add_slice(&bytes, note);
-	if (r == 0)
-		r = vgm_buf_add_byte(&bytes, '\n');
-	if (r == 0 && fstat(fd, &st) < 0)
-		r = vgm_err_sys(&mine, "looking at %s", name);
-	if (r == 0 && (pwrite(fd, bytes.data, bytes.len, st.st_size) != (ssize_t)bytes.len ||
-			  fdatasync(fd) < 0)) {
-		r = vgm_err_sys(&mine, "writing %s", name);
-		/* Half a note would be taken for damage. */
-		(void)!ftruncate(fd, st.st_size);
-	}
-	close(fd);
-	if (r < 0 && err)
-		*err = mine;
-	return r;
+	char name[VGM_SEGMENT_NAME_BYTES];
+	vgm_segment_notes_name(vgm_writer_synced_place(l->writer).segment, name);
+	if (vgm_buf_add_slice(&bytes, note) < 0 || vgm_buf_add_byte(&bytes, '\n') < 0)
+		return vgm_err_set(err, VGM_E_LIMIT, "a checkpoint of %zu bytes", note.len);
+	return vgm_file_append_at(l->run->extra_fd, name, vgm_buf_slice(&bytes), err);
 }
 
 /* A key that is new is added; old ones stay, for old checkpoints. */

@@ -153,7 +153,8 @@ static void ask_more(struct resolver *r)
 	while (r->waiting.first && r->asked.count < ASKED_MAX) {
 		struct question *q = r->waiting.first;
 		take_out(&r->waiting, q);
-		if (ub_resolve_async(r->unbound, q->name, q->type, CLASS_IN, q, arrived, &q->id) != 0) {
+		if (ub_resolve_async(r->unbound, q->name, q->type, CLASS_IN, q, arrived, &q->id) !=
+		    0) {
 			answer(q, VGM_DNS_TEMPORARY, NULL);
 			continue;
 		}
@@ -161,7 +162,8 @@ static void ask_more(struct resolver *r)
 	}
 }
 
-static void on_resolve(struct resolver *r, struct vgm_channel *from, const struct vgm_msg_resolve *m)
+static void on_resolve(
+    struct resolver *r, struct vgm_channel *from, const struct vgm_msg_resolve *m)
 {
 	struct question *q = vgm_alloc(sizeof *q);
 	*q = (struct question){.resolver = r, .asker = from, .tag = m->tag, .type = m->type,
@@ -317,7 +319,8 @@ static int add_server(struct resolver *r, const char *server, struct vgm_err *er
 	if (host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']')
 		host = vgm_slice_sub(host, 1, host.len - 1);
 	int n = snprintf(text, sizeof text, "%.*s@%.*s", VGM_SLICE_ARG(host), VGM_SLICE_ARG(port));
-	int error = n < 0 || (size_t)n >= sizeof text ? UB_SYNTAX : ub_ctx_set_fwd(r->unbound, text);
+	int error =
+	    n < 0 || (size_t)n >= sizeof text ? UB_SYNTAX : ub_ctx_set_fwd(r->unbound, text);
 	return error ? vgm_err_set(err, VGM_E_INVALID, "dns.servers: %s: %s", server,
 	                   ub_strerror(error)) :
 	               0;
@@ -332,8 +335,9 @@ static int add_anchor(struct resolver *r, struct vgm_slice line, struct vgm_err 
 	char *text = vgm_slice_dup(line);
 	int error = ub_ctx_add_ta(r->unbound, text);
 	vgm_free(text);
-	return error ? vgm_err_set(err, VGM_E_INVALID, "a DNSSEC trust anchor: %s", ub_strerror(error)) :
-	               0;
+	return error ? vgm_err_set(
+			   err, VGM_E_INVALID, "a DNSSEC trust anchor: %s", ub_strerror(error))
+		     : 0;
 }
 
 static int add_anchors(struct resolver *r, const struct vgm_conf *conf, struct vgm_err *err)

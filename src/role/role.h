@@ -32,7 +32,8 @@ struct vgm_role_run {
 	struct vgm_conf conf;      /* only the role's own options are filled */
 	uint32_t conf_version;
 	int directory_fd;          /* sealed memfd, or -1 */
-	int extra_fd;              /* an open directory (keyd: key store, ledgerd: ledger, viewd: views), or -1 */
+	int extra_fd; /* an open directory (keyd: key store, ledgerd: ledger, viewd: views), or -1
+		       */
 	int ledger_fd;             /* viewd: the ledger's directory, read only; else -1 */
 	struct vgm_channel *peers[VGM_ROLE_PEERS_MAX];
 	size_t peers_count;

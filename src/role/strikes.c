@@ -36,7 +36,8 @@ size_t vgm_strikes_of_body(const struct vgm_strikes *t, const uint8_t sha256[32]
 	return n;
 }
 
-size_t vgm_strikes_of_network(const struct vgm_strikes *t, const uint8_t network[16], uint64_t now_s)
+size_t vgm_strikes_of_network(
+    const struct vgm_strikes *t, const uint8_t network[16], uint64_t now_s)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < t->count; i++)

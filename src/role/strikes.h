@@ -25,8 +25,10 @@ struct vgm_strikes {
 
 /* Adds one and forgets what is older than a day. */
 void vgm_strikes_add(struct vgm_strikes *, const struct vgm_strike *);
-size_t vgm_strikes_of_body(const struct vgm_strikes *, const uint8_t body_sha256[32], uint64_t now_s);
-size_t vgm_strikes_of_network(const struct vgm_strikes *, const uint8_t network[16], uint64_t now_s);
+size_t vgm_strikes_of_body(
+    const struct vgm_strikes *, const uint8_t body_sha256[32], uint64_t now_s);
+size_t vgm_strikes_of_network(
+    const struct vgm_strikes *, const uint8_t network[16], uint64_t now_s);
 
 /* The file's bytes and back. VGM_E_CORRUPT, VGM_E_VERSION. */
 int vgm_strikes_write(const struct vgm_strikes *, struct vgm_buf *out) VGM_MUST_USE;

@@ -150,6 +150,23 @@ static void test_replace_fails_midway(void **state)
 	remove_all();
 }
 
+static void test_append(void **state)
+{
+	static const char *const pieces[] = {"one\n", "", "two\n"};
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf got = VGM_BUF_INIT(100);
+	struct vgm_err err;
+	(void)state;
+	for (size_t i = 0; i < VGM_ARRAY_LEN(pieces); i++)
+		assert_int_equal(
+		    vgm_file_append_at(dir, "notes", vgm_slice_str(pieces[i]), &err), 0);
+	assert_int_equal(vgm_file_read_at(dir, "notes", &got, &err), 0);
+	assert_string_equal(vgm_buf_str(&got), "one\ntwo\n");
+	assert_int_equal(symlinkat("notes", dir, "link"), 0);
+	assert_int_equal(vgm_file_append_at(dir, "link", VGM_SLICE_LIT("x"), &err), VGM_E_IO);
+	assert_int_equal(vgm_file_append_at(dir, "no/such", VGM_SLICE_LIT("x"), &err), VGM_E_IO);
+	remove_all();
+}
+
 static void test_take_name(void **state)
 {
 	(void)state;
@@ -297,6 +314,7 @@ int main(void)
 	    cmocka_unit_test(test_leftovers),
 	    cmocka_unit_test(test_replace_refused),
 	    cmocka_unit_test(test_replace_fails_midway),
+	    cmocka_unit_test(test_append),
 	    cmocka_unit_test(test_take_name),
 	    cmocka_unit_test(test_read),
 	    cmocka_unit_test(test_directory),
