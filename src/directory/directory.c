@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: EUPL-1.2
  * directory/directory.c — see directory.h. An open-addressing table of addresses
- * in lower case; texts live in one arena. The table is filled from a file that an
+ * without regard to case; texts live in one arena. The table is filled from a file that an
  * administrator wrote, so a plain hash will do. */
 #include "directory/directory.h"
 
 #include "base/arena.h"
 #include "base/text.h"
+#include "net/idna.h"
 
 #define LINE_MAX_BYTES 4000u
+#define ADDRESS_MAX_BYTES 320u
 #define MEMORY_MAX (1u << 30)
 
 struct entry {
-	struct vgm_slice address; /* lower case */
+	struct vgm_slice address; /* its domain in ASCII */
 	struct vgm_person *person;
 };
 
@@ -37,6 +39,21 @@ static struct entry *place_of(const struct vgm_directory *d, struct vgm_slice ad
 	return &d->table[i];
 }
 
+/* What an address is found by: international domains in their one ASCII form. */
+static struct vgm_slice key_of(struct vgm_slice address, struct vgm_buf *room)
+{
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf ascii = VGM_BUF_INIT(VGM_IDNA_MAX);
+	size_t behind = vgm_slice_rfind(address, '@') + 1;
+	struct vgm_slice domain = vgm_slice_from(address, behind);
+	if (vgm_is_ascii(domain))
+		return address;
+	domain = vgm_idna_plain(domain, &ascii);
+	bool fits = vgm_buf_add_slice(room, vgm_slice_sub(address, 0, behind)) == 0 &&
+	    vgm_buf_add_slice(room, domain) == 0;
+	return fits ? vgm_buf_slice(room) : address; /* too long for any entry */
+}
+#define KEY_INIT VGM_BUF_INIT(ADDRESS_MAX_BYTES + VGM_IDNA_MAX)
+
 static void grow(struct vgm_directory *d)
 {
 	struct entry *old = d->table;
@@ -52,20 +69,23 @@ static void grow(struct vgm_directory *d)
 static int add(struct vgm_directory *d, struct vgm_slice address, struct vgm_person *person,
     const char **out_copy, struct vgm_err *err)
 {
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf room = KEY_INIT;
 	size_t at = vgm_slice_rfind(address, '@');
-	if (at == 0 || at + 1 >= address.len || address.len > 320)
+	if (at == 0 || at + 1 >= address.len || address.len > ADDRESS_MAX_BYTES)
 		return vgm_err_set(err, VGM_E_INVALID, "an address is expected");
 	if (d->used >= VGM_DIRECTORY_MAX)
 		return vgm_err_set(err, VGM_E_LIMIT, "more than %u addresses", VGM_DIRECTORY_MAX);
 	if (d->used * 2 >= d->size)
 		grow(d);
-	struct entry *place = place_of(d, address);
+	struct vgm_slice key = key_of(address, &room);
+	struct entry *place = place_of(d, key);
 	if (place->person)
 		return vgm_err_set(err, VGM_E_INVALID, "this address stands there twice");
 	char *copy = vgm_arena_dup(&d->arena, address);
-	if (!copy)
+	char *found_by = key.data == address.data ? copy : vgm_arena_dup(&d->arena, key);
+	if (!copy || !found_by)
 		return vgm_err_set(err, VGM_E_LIMIT, "too large");
-	*place = (struct entry){vgm_slice(copy, address.len), person};
+	*place = (struct entry){vgm_slice(found_by, key.len), person};
 	d->used++;
 	*out_copy = copy;
 	return 0;
@@ -190,7 +210,8 @@ void vgm_directory_free(struct vgm_directory **d)
 
 const struct vgm_person *vgm_directory_find(const struct vgm_directory *d, struct vgm_slice address)
 {
-	return d && address.len ? place_of(d, address)->person : NULL;
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf room = KEY_INIT;
+	return d && address.len ? place_of(d, key_of(address, &room))->person : NULL;
 }
 
 size_t vgm_directory_count(const struct vgm_directory *d)

@@ -8,8 +8,9 @@
  *
  * Keys: alias (may be repeated), route (name of a row of the configuration's
  * routes), language (fr, en), kind (person, shared, group, machine). Addresses
- * compare without regard to ASCII case. Unknown keys, doubled addresses and
- * lines over 4,000 bytes are mistakes. Pure; the text need not stay. */
+ * compare without regard to ASCII case, international domains in any form.
+ * Unknown keys, doubled addresses and lines over 4,000 bytes are mistakes. Pure;
+ * the text need not stay. */
 #ifndef VGM_DIRECTORY_DIRECTORY_H
 #define VGM_DIRECTORY_DIRECTORY_H
 

@@ -2,13 +2,15 @@
  * policy/policy.c — see policy.h. */
 #include "policy/policy.h"
 
+#include "net/idna.h"
+
 #include <stdio.h>
 
 static bool domain_matches(const struct vgm_conf_list *domains, struct vgm_slice domain)
 {
 	for (size_t i = 0; i < domains->count; i++) {
 		struct vgm_slice d = vgm_slice_str(domains->text[i]);
-		if (vgm_slice_eq(d, VGM_SLICE_LIT("*")) || vgm_slice_eq_nocase(d, domain))
+		if (vgm_slice_eq(d, VGM_SLICE_LIT("*")) || vgm_idna_same(d, domain))
 			return true;
 	}
 	return false;
@@ -51,7 +53,10 @@ struct vgm_slice vgm_policy_route(const struct vgm_conf *conf, const struct vgm_
     struct vgm_slice address, uint8_t *out_tls_need, struct vgm_slice *out_reason,
     struct vgm_arena *arena)
 {
-	struct vgm_slice domain = vgm_slice_from(address, vgm_slice_rfind(address, '@') + 1);
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf ascii = VGM_BUF_INIT(VGM_IDNA_MAX);
+	/* One form, so that all mail for a domain stands in one line. */
+	struct vgm_slice domain = vgm_idna_plain(
+	    vgm_slice_from(address, vgm_slice_rfind(address, '@') + 1), &ascii);
 	const struct vgm_person *person = vgm_directory_find(directory, address);
 	const struct vgm_conf_route *row =
 	    person && person->route[0] ? row_named(conf, person->route) : NULL;

@@ -37,7 +37,8 @@ enum vgm_policy_verdict vgm_policy_decide(const struct vgm_policy_facts *, const
     struct vgm_arena *route_names);
 
 /* The route of one address: the directory's, else the first row of routes whose
- * domains match, else MX of its domain. VGM_SLICE_NONE when the arena is full. */
+ * domains match, else MX of its domain. International domains match in any form;
+ * in "mx:" they are ASCII. VGM_SLICE_NONE when the arena is full. */
 struct vgm_slice vgm_policy_route(const struct vgm_conf *, const struct vgm_directory *,
     struct vgm_slice address, uint8_t *out_tls_need, struct vgm_slice *out_reason,
     struct vgm_arena *);

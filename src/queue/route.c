@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "net/addr.h"
+#include "net/idna.h"
 
 static enum vgm_tls_need tls_of(const struct vgm_conf_route *row)
 {
@@ -22,7 +23,7 @@ static bool matches(const struct vgm_conf_route *row, struct vgm_slice domain)
 	for (size_t i = 0; i < row->domains.count; i++) {
 		struct vgm_slice d = vgm_slice_str(row->domains.text[i]);
 
-		if (vgm_slice_eq(d, VGM_SLICE_LIT("*")) || vgm_slice_eq_nocase(d, domain))
+		if (vgm_slice_eq(d, VGM_SLICE_LIT("*")) || vgm_idna_same(d, domain))
 			return true;
 	}
 	return false;

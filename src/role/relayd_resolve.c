@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "net/dns.h"
+#include "net/idna.h"
 
 #include <stdio.h>
 
@@ -83,8 +84,12 @@ static void add_found(struct relayd_host *h, const uint8_t ip[16])
 	a->port = h->port;
 }
 
+/* International names become those that the DNS and certificates have. */
 static bool set_host(struct relayd_host *h, struct vgm_slice name, uint16_t port)
 {
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf ascii = VGM_BUF_INIT(VGM_IDNA_MAX);
+
+	name = vgm_idna_plain(name, &ascii);
 	if (name.len == 0 || name.len >= sizeof(h->name))
 		return false;
 	*h = (struct relayd_host){.port = port};
@@ -191,7 +196,7 @@ static bool begin_mx(struct relayd_destination *d, struct vgm_slice domain)
 		give_up(d, VGM_OUTCOME_FAILED, "5.1.2", VGM_WORDS_relay_no_domain);
 		return true;
 	}
-	if (!literal.len && vgm_dns_name_valid(domain))
+	if (!literal.len && vgm_dns_name_valid(vgm_slice_str(d->hosts[0].name)))
 		return ask(d, d->hosts[0].name, VGM_DNS_MX, 0);
 	if (literal.len && is_address(&d->hosts[0]))
 		conclude(d);

@@ -49,6 +49,33 @@ def test_mx(scene):
         expect(sink.to(recipient), '%s went elsewhere' % recipient)
 
 
+def test_international(scene):
+    """A domain in UTF-8 is asked for in its ASCII form (IDNA 2008), whichever of the two a sender
+    writes; one that cannot exist is told to the sender."""
+    sink, inside = sink_at(scene, '127.0.0.66'), scene.sink()
+    server = zone(scene, ['xn--bcher-kva IN MX 10 un', 'un IN A 127.0.0.66',
+        'xn--strae-oqa IN MX 10 un', 'xn--r8jz45g IN A 127.0.0.66'])
+    gateway = mx_gateway(scene, server)
+    gateway.options['routes'].insert(0,
+        {'name': 'main', 'domains': ['hôpital.test'], 'to': [inside.hostport()]})
+    gateway.options['domains'] = ['hopital.test', 'hôpital.test']
+    gateway.write_config()
+    gateway.reload()
+    wanted = {'a@bücher.essai.example': sink, 'b@bÜcher.essai.example': sink,
+        'c@xn--bcher-kva.essai.example': sink, 'd@straße.essai.example': sink,
+        'e@例え.essai.example': sink, 'f@hôpital.test': inside, 'g@xn--hpital-ixa.test': inside}
+    for recipient in [*wanted, 'x@💩.essai.example']:
+        words = '' if recipient.isascii() else 'SMTPUTF8'
+        _, final = scene.accounts.post(gateway.submit, 'chef@xn--hpital-ixa.test', recipient,
+            message(), words)
+        expect(final.code == 250, '%s: %r' % (recipient, final))
+    fates = scene.settle(seconds=40)
+    expect(fates['bounced'] == 1, 'fates %s' % fates)
+    for recipient, there in wanted.items():
+        expect(there.to(recipient), '%s went elsewhere' % recipient)
+    expect(any(b'5.1.2' in d.data for d in inside.received()), 'no such domain is 5.1.2')
+
+
 def test_no_such_domain(scene):
     """No such domain, a null MX, no address at all: the sender is told at once, and why."""
     inside = scene.sink()

@@ -14,6 +14,7 @@ static const char good[] = "# people\n"
 			   "Marie.Durand@CHU.example alias=m.durand@chu.example route=cloud language=fr\r\n"
 			   "  accueil@chu.example\tkind=shared alias=standard@chu.example alias=info@chu.example\n"
 			   "j\xc3\xa9r\xc3\xb4me@chu.example language=en kind=person\n"
+			   "urgences@h\xc3\xb4pital.example alias=smur@xn--hpital-ixa.example\n"
 			   "moniteur-12@chu.example kind=machine";
 
 static void test_find(void **state)
@@ -30,13 +31,18 @@ static void test_find(void **state)
 	    {"standard@chu.example", "accueil@chu.example", "", VGM_PERSON_SHARED, false},
 	    {"j\xc3\xa9r\xc3\xb4me@chu.example", "j\xc3\xa9r\xc3\xb4me@chu.example", "", VGM_PERSON, true},
 	    {"moniteur-12@chu.example", "moniteur-12@chu.example", "", VGM_PERSON_MACHINE, false},
+	    {"urgences@h\xc3\xb4pital.example", "urgences@h\xc3\xb4pital.example", "", VGM_PERSON, false},
+	    {"Urgences@H\xc3\x94PITAL.example", "urgences@h\xc3\xb4pital.example", "", VGM_PERSON, false},
+	    {"urgences@XN--hpital-ixa.example", "urgences@h\xc3\xb4pital.example", "", VGM_PERSON, false},
+	    {"smur@h\xc3\xb4pital.example", "urgences@h\xc3\xb4pital.example", "", VGM_PERSON, false},
+	    {"urgences@h\xc3\xb4pitale.example", NULL, NULL, VGM_PERSON, false},
 	    {"nobody@chu.example", NULL, NULL, VGM_PERSON, false},
 	    {"marie.durand@chu.example2", NULL, NULL, VGM_PERSON, false},
 	    {"", NULL, NULL, VGM_PERSON, false},
 	};
 	struct vgm_directory *d = NULL;
 	assert_int_equal(vgm_directory_parse(vgm_slice_str(good), &d, NULL, NULL), 0);
-	assert_int_equal(vgm_directory_count(d), 4);
+	assert_int_equal(vgm_directory_count(d), 5);
 	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++) {
 		const struct vgm_person *p = vgm_directory_find(d, vgm_slice_str(cases[i].asked));
 		assert_int_equal(p != NULL, cases[i].address != NULL);
@@ -71,6 +77,7 @@ static void test_mistakes(void **state)
 	    {"a@b.example alias=a@b.example", 1},
 	    {"a@b.example alias=c", 1},
 	    {"a@b.example\nc@d.example alias=A@b.example", 2},
+	    {"a@\xc3\xa9.example\na@xn--9ca.example", 2},
 	    {"\xff@b.example", 1},
 	};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++) {

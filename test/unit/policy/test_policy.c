@@ -14,7 +14,9 @@ static const char yaml[] = "domains: [chu.example]\n"
 			   "routes:\n"
 			   "  - {name: interne, domains: [chu.example], to: ['127.0.0.1:25']}\n"
 			   "  - {name: cloud, domains: [cloud.example], to: ['127.0.0.1:26'], tls: verify}\n"
-			   "  - {name: monde, domains: [labo.example], to: [mx], tls: encrypt}\n";
+			   "  - {name: monde, domains: [labo.example], to: [mx], tls: encrypt}\n"
+			   "  - {name: u, domains: [b\xc3\xbc" "cher.example], to: ['127.0.0.1:27']}\n"
+			   "  - {name: a, domains: [xn--strae-oqa.example], to: ['127.0.0.1:28']}\n";
 
 static struct vgm_conf conf;
 static struct vgm_directory *people;
@@ -49,6 +51,13 @@ static void test_routes(void **state)
 	    {"x@cloud.example", "route:cloud", "routes", VGM_TLS_VERIFY},
 	    {"x@labo.example", "mx:labo.example", "routes", VGM_TLS_ENCRYPT},
 	    {"x@else.example", "mx:else.example", "mx", VGM_TLS_MAY},
+	    {"x@b\xc3\xbc" "cher.example", "route:u", "routes", VGM_TLS_MAY},
+	    {"x@B\xc3\x9c" "cher.example", "route:u", "routes", VGM_TLS_MAY},
+	    {"x@xn--bcher-kva.example", "route:u", "routes", VGM_TLS_MAY},
+	    {"x@stra\xc3\x9f" "e.example", "route:a", "routes", VGM_TLS_MAY},
+	    {"x@strasse.example", "mx:strasse.example", "mx", VGM_TLS_MAY},
+	    {"\xc3\xa9@\xe4\xbe\x8b.example", "mx:xn--fsq.example", "mx", VGM_TLS_MAY},
+	    {"x@\xf0\x9f\x92\xa9.example", "mx:\xf0\x9f\x92\xa9.example", "mx", VGM_TLS_MAY},
 	    {"\"a@b\"@else.example", "mx:else.example", "mx", VGM_TLS_MAY},
 	};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++) {

@@ -10,14 +10,15 @@
 /* A configuration by hand: the rows are what matters. */
 static char *main_domains[] = {(char[]){"hopital.example"}, (char[]){"chu.example"}};
 static char *main_to[] = {(char[]){"192.0.2.1:25"}, (char[]){"[2001:db8::1]:2525"}};
-static char *partner_domains[] = {(char[]){"partner.example"}};
+static char *partner_domains[] = {
+    (char[]){"partner.example"}, (char[]){"b\xc3\xbc" "cher.example"}};
 static char *all_domains[] = {(char[]){"*"}};
 static char *mx[] = {(char[]){"mx"}};
 static char *smarthost[] = {(char[]){"smart.example:587"}};
 
 static struct vgm_conf_route rows[] = {
     {(char[]){"main"}, {main_domains, 2}, {main_to, 2}, (char[]){"verify"}, 5},
-    {(char[]){"partner"}, {partner_domains, 1}, {mx, 1}, (char[]){"encrypt"}, 7},
+    {(char[]){"partner"}, {partner_domains, 2}, {mx, 1}, (char[]){"encrypt"}, 7},
     {(char[]){"rest"}, {all_domains, 1}, {smarthost, 1}, (char[]){"may"}, 9},
 };
 
@@ -34,6 +35,7 @@ static const struct {
     {"route:partner", 0, "partner", "", VGM_TLS_ENCRYPT, 7},
     {"mx:partner.example", 0, "partner", "partner.example", VGM_TLS_ENCRYPT, 7},
     {"mx:Partner.EXAMPLE", 0, "partner", "Partner.EXAMPLE", VGM_TLS_ENCRYPT, 7},
+    {"mx:xn--bcher-kva.example", 0, "partner", "xn--bcher-kva.example", VGM_TLS_ENCRYPT, 7},
     {"mx:other.example", 0, NULL, "other.example", VGM_TLS_MAY, 20},
     {"mx:hopital.example", 0, NULL, "hopital.example", VGM_TLS_MAY, 20},
     {"mx:[192.0.2.7]", 0, NULL, "[192.0.2.7]", VGM_TLS_MAY, 20},

@@ -629,7 +629,11 @@ static void test_mx_without_hosts(void **state)
 	resolve(w, "mx.d.test", VGM_DNS_A, VGM_DNS_NXDOMAIN, NULL, 0);
 	resolve(w, "mx.d.test", VGM_DNS_AAAA, VGM_DNS_NXDOMAIN, NULL, 0);
 	outcome_is(w, VGM_OUTCOME_FAILED, "5.4.4", "no mail server", false);
+	deliver(w, (struct given){.route = "mx:d\303\251..test"});
+	outcome_is(w, VGM_OUTCOME_FAILED, "5.1.2", "does not exist", false);
+	/* an international one is asked for in ASCII */
 	deliver(w, (struct given){.route = "mx:d\303\251.test"});
+	resolve(w, "xn--d-bga.test", VGM_DNS_MX, VGM_DNS_NXDOMAIN, NULL, 0);
 	outcome_is(w, VGM_OUTCOME_FAILED, "5.1.2", "does not exist", false);
 }
 

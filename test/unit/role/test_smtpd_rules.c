@@ -11,14 +11,14 @@
 
 static const char options[] =
     "hostname: mx.in.example\n"
-    "domains: [in.example, also.example]\n"
+    "domains: [in.example, also.example, h\xc3\xb4pital.example, xn--bcher-kva.example]\n"
     "postmaster: chief@in.example\n"
     "submit:\n"
     "  relays: [10.0.0.0/8, \"2001:db8::/32\"]\n"
     "  relay_certificates: [\"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"]\n"
     "  logins:\n"
     "    - {name: anna, password: \"$argon2id$x\"}\n"
-    "    - {name: ward, password: \"$argon2id$x\", senders: [ward@in.example, \"@lab.example\"]}\n"
+    "    - {name: ward, password: \"$argon2id$x\", senders: [ward@in.example, \"@lab.example\", \"@xn--bcher-kva.example\"]}\n"
     "devices:\n"
     "  machines:\n"
     "    - {name: copieur, address: 10.1.0.0/16}\n"
@@ -26,7 +26,8 @@ static const char options[] =
     "receive:\n"
     "  trusted_hops: [192.0.2.0/24]\n";
 
-static const char people[] = "anna@in.example alias=a@in.example\n";
+static const char people[] = "anna@in.example alias=a@in.example\n"
+			     "max@b\xc3\xbc" "cher.example\n";
 
 enum { R = VGM_INSTANCE_RECEIVE, S = VGM_INSTANCE_SUBMIT, D = VGM_INSTANCE_DEVICES };
 
@@ -121,6 +122,12 @@ static const struct {
     {R, "203.0.113.1", NULL, 0, "x@out.example", 0, "\"y@in.example\"@out.example", 550},
     {R, "203.0.113.1", NULL, 0, "x@out.example", 0, "y@notin.example", 550},
     {R, "203.0.113.1", NULL, 0, "x@out.example", 0, "y@[192.0.2.1]", 550},
+    {R, "203.0.113.1", NULL, 0, "x@out.example", 0, "max@b\xc3\xbc" "cher.example", 0},
+    {R, "203.0.113.1", NULL, 0, "x@out.example", 0, "max@xn--bcher-kva.example", 0},
+    {R, "203.0.113.1", NULL, 0, "x@out.example", 0, "postmaster@xn--hpital-ixa.example", 0},
+    {R, "203.0.113.1", NULL, 0, "x@out.example", 0, "postmaster@h\xc3\xb4pital.example", 0},
+    {R, "203.0.113.1", NULL, 0, "x@out.example", 0, "max@h\xc3\xb4pital.example", 550},
+    {R, "203.0.113.1", NULL, 0, "x@out.example", 0, "postmaster@h\xc3\xb4tel.example", 550},
     {R, "10.0.0.1", NULL, 0, "anna@in.example", 0, "y@out.example", 550},
     {R, "127.0.0.1", NULL, 0, "anna@in.example", 0, "y@out.example", 550},
     /* submit */
@@ -137,6 +144,7 @@ static const struct {
     {S, "203.0.113.1", WARD, 0, "ward@in.example", 0, "y@out.example", 0},
     {S, "203.0.113.1", WARD, 0, "WARD@in.example", 0, "y@out.example", 0},
     {S, "203.0.113.1", WARD, 0, "any@LAB.example", 0, "y@out.example", 0},
+    {S, "203.0.113.1", WARD, 0, "any@b\xc3\xbc" "cher.example", 0, "y@out.example", 0},
     {S, "203.0.113.1", WARD, 0, "anna@in.example", 550, NULL, 0},
     {S, "203.0.113.1", WARD, 0, "x@sub.lab.example", 550, NULL, 0},
     {S, "203.0.113.1", EVE, 0, "anna@in.example", 550, NULL, 0},
