@@ -4,6 +4,7 @@
 #include "ipc/channel.h"
 
 #include "base/clock.h"
+#include "base/secret.h"
 #include "ipc/allow.h"
 
 #include <errno.h>
@@ -16,7 +17,9 @@
 #define RECEIVE_BYTES (VGM_MSG_MAX_BYTES + 1) /* one more: a longer datagram shows */
 #define ROUND_MESSAGES 64  /* read from one channel before others have their turn */
 #define QUEUE_MESSAGES 20000
+#define QUEUE_BYTES (64u << 20)
 #define SOCKET_BUFFER (1 << 20)
+#define SECRET_BYTES 4096 /* more than any message that carries keys */
 
 /* ---- received messages ---- */
 
@@ -24,6 +27,10 @@ void vgm_received_clear(struct vgm_received *r)
 {
 	if (r->message)
 		vgm_msg_close_fds(r->type, r->message);
+	if (r->message && vgm_msg_is_secret(r->type)) {
+		vgm_msg_wipe(r->type, r->message);
+		vgm_wipe(r->bytes, SECRET_BYTES);
+	}
 	r->type = 0;
 	r->message = NULL;
 	vgm_arena_clear(&r->arena);
@@ -63,6 +70,26 @@ static void take_fds(struct msghdr *msg, struct vgm_fds *fds)
 	}
 }
 
+/* Room for a message that carries keys, so that its bytes never move and leave a
+ * copy behind. */
+static void reserve(struct vgm_buf *out, enum vgm_msg_type type)
+{
+	uint8_t *unused;
+	if (!vgm_msg_is_secret((int)type))
+		return;
+	VGM_BUG_ON(vgm_buf_extend(out, SECRET_BYTES, &unused) < 0);
+	vgm_buf_clear(out);
+}
+
+/* What was sent, or copied to be sent, has no more business in this buffer. */
+static void forget(struct vgm_buf *out, enum vgm_msg_type type)
+{
+	if (!vgm_msg_is_secret((int)type))
+		return;
+	VGM_BUG_ON(out->len > SECRET_BYTES);
+	vgm_wipe(out->data, out->len);
+}
+
 /* Reads and decodes one message if one is there. 1 = yes, 0 = none now. */
 static int receive_one(int fd, struct vgm_received *r, struct vgm_err *err)
 {
@@ -82,9 +109,12 @@ static int receive_one(int fd, struct vgm_received *r, struct vgm_err *err)
 		return 0;
 	if (n < 0 && errno != ECONNRESET)
 		return vgm_err_sys(err, "recvmsg");
-	if (n <= 0)
+	if (n >= 0)
+		take_fds(&msg, &fds);
+	if (n <= 0) {
+		close_all(&fds); /* an empty datagram can bring some */
 		return vgm_err_set(err, VGM_E_CLOSED, "the other end has gone");
-	take_fds(&msg, &fds);
+	}
 	struct vgm_slice bytes = vgm_slice(r->bytes, (size_t)n);
 	int type = vgm_msg_type(bytes);
 	int result = VGM_E_INVALID;
@@ -172,15 +202,15 @@ int vgm_ipc_send(int fd, enum vgm_msg_type type, const void *message, uint64_t d
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf out = VGM_BUF_INIT(VGM_MSG_MAX_BYTES);
 	struct vgm_fds fds = {.count = 0};
+	reserve(&out, type);
 	int r = vgm_msg_encode(type, message, &out, &fds, err);
 	while (r == 0) {
 		r = send_bytes(fd, vgm_buf_slice(&out), &fds, err);
-		if (r == 1)
-			return 0;
 		if (r == 0)
 			r = wait_for(fd, POLLOUT, deadline_ms, err);
 	}
-	return r;
+	forget(&out, type);
+	return r < 0 ? r : 0;
 }
 
 int vgm_ipc_receive(int fd, struct vgm_received *received, uint64_t deadline_ms, struct vgm_err *err)
@@ -216,6 +246,7 @@ int vgm_ipc_call(int fd, enum vgm_msg_type type, const void *message, enum vgm_m
 struct waiting {
 	struct waiting *next;
 	struct vgm_fds fds; /* duplicates of ours */
+	bool secret;
 	size_t len;
 	uint8_t bytes[];
 };
@@ -231,23 +262,34 @@ struct vgm_channel {
 	struct vgm_received received;
 	struct vgm_buf out;
 	struct waiting *first, **last;
-	size_t waiting_count;
+	size_t waiting_count, waiting_bytes;
 	uint8_t once_seen[256 / 8]; /* VGM_ALLOW_ONCE types that have come */
 	unsigned depth;             /* handlers of this channel that are running */
 	unsigned reads;             /* VGM_IO_READ, or 0 when paused */
 	bool gone;                  /* freed as soon as depth is 0 */
 };
 
+/* The first that waits goes, sent or not. */
+static void drop_first(struct vgm_channel *c)
+{
+	struct waiting *w = c->first;
+	c->first = w->next;
+	if (!c->first)
+		c->last = &c->first;
+	c->waiting_count--;
+	c->waiting_bytes -= w->len;
+	close_all(&w->fds);
+	if (w->secret)
+		vgm_wipe(w->bytes, w->len);
+	vgm_free(w);
+}
+
 static void destroy(struct vgm_channel *c)
 {
 	vgm_io_free(&c->io);
 	close(c->fd);
-	while (c->first) {
-		struct waiting *w = c->first;
-		c->first = w->next;
-		close_all(&w->fds);
-		vgm_free(w);
-	}
+	while (c->first)
+		drop_first(c);
 	vgm_received_release(&c->received);
 	vgm_buf_release(&c->out);
 	vgm_free(c);
@@ -334,12 +376,7 @@ static void write_some(struct vgm_channel *c)
 		if (r == 0)
 			return;
 		/* A closed peer shows on the reading side too; what waits is dropped there. */
-		close_all(&w->fds);
-		c->first = w->next;
-		if (!c->first)
-			c->last = &c->first;
-		c->waiting_count--;
-		vgm_free(w);
+		drop_first(c);
 	}
 	vgm_io_want(c->io, c->reads);
 }
@@ -368,17 +405,20 @@ struct vgm_channel *vgm_channel_new(struct vgm_loop *loop, int fd, enum vgm_role
 	return c;
 }
 
-static int queue_up(struct vgm_channel *c, const struct vgm_fds *fds)
+static int queue_up(struct vgm_channel *c, enum vgm_msg_type type, const struct vgm_fds *fds)
 {
-	if (c->waiting_count >= QUEUE_MESSAGES)
+	if (c->waiting_count >= QUEUE_MESSAGES || c->waiting_bytes + c->out.len > QUEUE_BYTES)
 		return VGM_E_LIMIT;
 	struct waiting *w = vgm_alloc(sizeof *w + c->out.len);
+	w->secret = vgm_msg_is_secret((int)type);
 	w->len = c->out.len;
 	memcpy(w->bytes, c->out.data, c->out.len);
 	for (size_t i = 0; i < fds->count; i++) {
 		int copy = fcntl(fds->fd[i], F_DUPFD_CLOEXEC, 0);
 		if (copy < 0) {
 			close_all(&w->fds);
+			if (w->secret)
+				vgm_wipe(w->bytes, w->len);
 			vgm_free(w);
 			return VGM_E_LIMIT;
 		}
@@ -387,6 +427,7 @@ static int queue_up(struct vgm_channel *c, const struct vgm_fds *fds)
 	*c->last = w;
 	c->last = &w->next;
 	c->waiting_count++;
+	c->waiting_bytes += w->len;
 	vgm_io_want(c->io, c->reads | VGM_IO_WRITE);
 	return 0;
 }
@@ -399,12 +440,14 @@ int vgm_channel_send(struct vgm_channel *c, enum vgm_msg_type type, const void *
 	if (c->gone)
 		return VGM_E_CLOSED;
 	vgm_buf_clear(&c->out);
+	reserve(&c->out, type);
 	int r = vgm_msg_encode(type, message, &c->out, &fds, &err);
 	if (r < 0)
 		return r;
 	r = c->first ? 0 : send_bytes(c->fd, vgm_buf_slice(&c->out), &fds, &err);
 	if (r == 0)
-		return queue_up(c, &fds);
+		r = queue_up(c, type, &fds);
+	forget(&c->out, type);
 	return r < 0 ? r : 0;
 }
 
@@ -418,6 +461,11 @@ int vgm_channel_pause(struct vgm_channel *c)
 	c->reads = 0;
 	vgm_io_want(c->io, c->first ? VGM_IO_WRITE : 0);
 	return c->fd;
+}
+
+bool vgm_channel_is_paused(const struct vgm_channel *c)
+{
+	return c->reads == 0;
 }
 
 size_t vgm_channel_waiting(const struct vgm_channel *c)

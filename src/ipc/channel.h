@@ -14,7 +14,9 @@
 #include "ipc/codec.h"
 #include "os/loop.h"
 
-/* One received message. Release after use: closes descriptors left in it. */
+/* One received message. Release after use: closes descriptors left in it. Messages
+ * that carry keys (vgm_msg_is_secret) are wiped by clear and release, and so are
+ * the buffers that they were sent from. */
 struct vgm_received {
 	int type;            /* enum vgm_msg_type; 0 when nothing was received */
 	void *message;       /* struct vgm_msg_<name>, in arena */
@@ -62,7 +64,7 @@ void vgm_channel_free(struct vgm_channel **);
 
 /* Sends now or, when the socket is full, as soon as it is not; descriptors are
  * duplicated if they must wait. VGM_E_LIMIT when too much waits already
- * (queue_max messages): the peer does not keep up. VGM_E_CLOSED. */
+ * (20,000 messages or 64 MB): the peer does not keep up. VGM_E_CLOSED. */
 int vgm_channel_send(struct vgm_channel *, enum vgm_msg_type, const void *message) VGM_MUST_USE;
 /* The same for what a peer that has gone, or does not keep up, need not hear. */
 static inline void vgm_channel_offer(
@@ -78,6 +80,7 @@ void vgm_channel_drain(struct vgm_channel *);
  * that the other end has gone is not seen any more. Returns the descriptor, which
  * stays the channel's. */
 int vgm_channel_pause(struct vgm_channel *);
+bool vgm_channel_is_paused(const struct vgm_channel *);
 size_t vgm_channel_waiting(const struct vgm_channel *); /* messages not yet sent */
 enum vgm_role_id vgm_channel_peer(const struct vgm_channel *);
 enum vgm_instance vgm_channel_instance(const struct vgm_channel *);

@@ -3,6 +3,8 @@
  * decoders, and the table that finds them by type. */
 #include "ipc/codec.h"
 
+#include "base/secret.h"
+
 #include <unistd.h>
 
 /* ---- writing ---- */
@@ -310,4 +312,18 @@ void vgm_msg_close_fds(int type, void *message)
 	const struct message_kind *kind = kind_of(type);
 	if (kind)
 		kind->close_fds(message);
+}
+
+bool vgm_msg_is_secret(int type)
+{
+	return type == VGM_MSG_wrapped || type == VGM_MSG_unwrapped || type == VGM_MSG_lent;
+}
+
+void vgm_msg_wipe(int type, void *message)
+{
+	if (type == VGM_MSG_wrapped) {
+		struct vgm_msg_wrapped *m = message;
+		vgm_wipe(m->keys, m->keys_count * sizeof *m->keys);
+	}
+	vgm_wipe(message, vgm_msg_struct_size(type));
 }

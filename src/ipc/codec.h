@@ -15,7 +15,7 @@
 #include "ipc/message.h"
 
 #define VGM_MSG_MAX_BYTES 65536 /* one datagram (rule 11) */
-#define VGM_MSG_MAX_FDS 3
+#define VGM_MSG_MAX_FDS 4
 
 /* The descriptors of one message, in field order. */
 struct vgm_fds {
@@ -43,6 +43,10 @@ const char *vgm_msg_name(int type);
 size_t vgm_msg_struct_size(int type);
 /* Closes every descriptor that a decoded message holds. */
 void vgm_msg_close_fds(int type, void *message);
+/* Whether messages of this type carry keys: their bytes are wiped after use. */
+bool vgm_msg_is_secret(int type);
+/* Wipes a decoded message of such a type, its lists too. */
+void vgm_msg_wipe(int type, void *message);
 /* The largest struct of all: a receiver's buffer. */
 size_t vgm_msg_struct_max(void);
 

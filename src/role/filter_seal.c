@@ -29,8 +29,7 @@ static int refill_keys(struct vgm_filter_worker *w, struct vgm_err *err)
 	w->keys_count = got->keys_count;
 	w->keys_day = got->day;
 	w->keys_until_ms = vgm_clock_mono_ms() + KEYS_KEPT_MS;
-	vgm_wipe(got->keys, got->keys_count * sizeof *got->keys);
-	vgm_wipe(w->answer.bytes, VGM_MSG_MAX_BYTES);
+	vgm_received_clear(&w->answer); /* wipes them there */
 	return 0;
 }
 
@@ -64,7 +63,7 @@ int vgm_filter_unwrap(
 	if (!got->ok)
 		return vgm_err_set(err, VGM_E_NOTFOUND, "no key for this job");
 	memcpy(out_key, got->key, 32);
-	vgm_wipe(got->key, sizeof got->key);
+	vgm_received_clear(&w->answer); /* wipes it there */
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "ipc/channel.h"
 #include "os/memfd.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -76,6 +77,90 @@ static void test_descriptor(void **state)
 	close(ends[1]);
 }
 
+static size_t descriptors(void)
+{
+	size_t n = 0;
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* A datagram without a byte can carry descriptors all the same. */
+static void test_empty_with_descriptor(void **state)
+{
+	(void)state;
+	int ends[2], gift = 1;
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof gift)];
+	} control = {.align = {0}};
+	struct iovec nothing = {&gift, 0};
+	struct msghdr msg = {.msg_iov = &nothing, .msg_iovlen = 1, .msg_control = control.room,
+	    .msg_controllen = sizeof control.room};
+	VGM_CLEANUP(vgm_received_release) struct vgm_received a = VGM_RECEIVED_INIT;
+	struct vgm_err err;
+	assert_int_equal(vgm_ipc_pair(ends, false, &err), 0);
+	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof gift);
+	memcpy(CMSG_DATA(c), &gift, sizeof gift);
+	size_t before = descriptors();
+	assert_int_equal(sendmsg(ends[0], &msg, 0), 0);
+	assert_int_equal(vgm_ipc_take(ends[1], &a, &err), VGM_E_CLOSED);
+	assert_int_equal(descriptors(), before);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static bool is_zero(const void *memory, size_t len)
+{
+	const uint8_t *p = memory;
+	for (size_t i = 0; i < len; i++)
+		if (p[i])
+			return false;
+	return true;
+}
+
+/* Keys do not stay in the buffers that they came through. */
+static void test_keys_are_wiped(void **state)
+{
+	(void)state;
+	int ends[2];
+	VGM_CLEANUP(vgm_received_release) struct vgm_received a = VGM_RECEIVED_INIT;
+	struct vgm_wrapped_key keys[32];
+	struct vgm_err err;
+	memset(keys, 0xA5, sizeof keys);
+	struct vgm_msg_wrapped wrapped = {.day = 1, .keys = keys, .keys_count = 32};
+	struct vgm_msg_unwrapped unwrapped = {.ok = 1};
+	struct vgm_msg_lent lent = {.ok = 1};
+	memset(unwrapped.key, 0xA5, sizeof unwrapped.key);
+	memset(lent.key, 0xA5, sizeof lent.key);
+	const struct {
+		enum vgm_msg_type type;
+		const void *message;
+	} cases[] = {{VGM_MSG_wrapped, &wrapped}, {VGM_MSG_unwrapped, &unwrapped},
+	    {VGM_MSG_lent, &lent}};
+	assert_int_equal(vgm_ipc_pair(ends, false, &err), 0);
+	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++) {
+		assert_true(vgm_msg_is_secret((int)cases[i].type));
+		assert_int_equal(
+		    vgm_ipc_send(ends[0], cases[i].type, cases[i].message, in_ms(1000), &err), 0);
+		assert_int_equal(vgm_ipc_receive(ends[1], &a, in_ms(1000), &err), 0);
+		assert_false(is_zero(a.bytes, VGM_MSG_MAX_BYTES));
+		void *message = a.message;
+		const struct vgm_wrapped_key *list =
+		    cases[i].type == VGM_MSG_wrapped ? ((struct vgm_msg_wrapped *)message)->keys : NULL;
+		vgm_received_clear(&a);
+		assert_true(is_zero(a.bytes, VGM_MSG_MAX_BYTES));
+		assert_true(is_zero(message, vgm_msg_struct_size((int)cases[i].type)));
+		assert_true(!list || is_zero(list, sizeof keys));
+	}
+	assert_false(vgm_msg_is_secret(VGM_MSG_wrap));
+	close(ends[0]);
+	close(ends[1]);
+}
+
 /* ---- in a loop ---- */
 
 struct side {
@@ -129,6 +214,30 @@ static void test_queue_and_close(void **state)
 	assert_null(ledgerd.channel);
 	vgm_loop_run(loop);
 	assert_int_equal(viewd.closed, 1);
+	vgm_loop_free(&loop);
+}
+
+/* What waits for a peer that does not read has a limit in bytes too. */
+static void test_queue_limit(void **state)
+{
+	(void)state;
+	int ends[2], r = 0;
+	static char text[8000];
+	struct vgm_loop *loop = vgm_loop_new();
+	struct side s = {.loop = loop};
+	struct vgm_channel_events e = {on_message, on_closed, &s};
+	struct vgm_msg_log m = {.line = vgm_slice(text, sizeof text)};
+	size_t sent = 0;
+	assert_int_equal(vgm_ipc_pair(ends, true, NULL), 0);
+	s.channel = vgm_channel_new(loop, ends[0], VGM_ROLE_KEYD, VGM_ROLE_MASTER, VGM_INSTANCE_ONLY, e);
+	while (r == 0 && sent < 20000) {
+		r = vgm_channel_send(s.channel, VGM_MSG_log, &m);
+		sent += r == 0;
+	}
+	assert_int_equal(r, VGM_E_LIMIT);
+	assert_in_range(sent * sizeof text, 32u << 20, 70u << 20);
+	vgm_channel_free(&s.channel);
+	close(ends[1]);
 	vgm_loop_free(&loop);
 }
 
@@ -186,7 +295,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_call),
 	    cmocka_unit_test(test_descriptor),
+	    cmocka_unit_test(test_empty_with_descriptor),
+	    cmocka_unit_test(test_keys_are_wiped),
 	    cmocka_unit_test(test_queue_and_close),
+	    cmocka_unit_test(test_queue_limit),
 	    cmocka_unit_test(test_violation),
 	    cmocka_unit_test(test_control_violation),
 	};
