@@ -17,11 +17,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] && !vgm_allow_find(data[0] >> 4, data[0] & 15, type))
 		return 0;
 	VGM_BUG_ON(vgm_msg_struct_max() > sizeof message);
-	struct vgm_fds fds = {{100, 101, 102}, data[1] & VGM_MSG_MAX_FDS}, fds_again = {{0}, 0};
+	size_t count = data[1] % (VGM_MSG_MAX_FDS + 1u);
+	struct vgm_fds fds = {{100, 101, 102, 103}, count}, fds_again = {{0}, 0};
 	if (vgm_msg_decode((enum vgm_msg_type)type, bytes, &fds, &arena, message, NULL) == 0) {
 		VGM_BUG_ON(fds.count != 0 ||
 		    vgm_msg_encode((enum vgm_msg_type)type, message, &again, &fds_again, NULL) < 0 ||
-		    !vgm_slice_eq(bytes, vgm_buf_slice(&again)) || fds_again.count != (data[1] & 3u));
+		    !vgm_slice_eq(bytes, vgm_buf_slice(&again)) || fds_again.count != count);
 	}
 	vgm_arena_release(&arena);
 	vgm_buf_release(&again);

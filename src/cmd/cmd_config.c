@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "cmd/cmd.h"
 #include "conf/conf.h"
+#include "os/platform.h"
 #include "role/master_state.h"
 
 #define DEFAULT_FILE "/etc/vaguemestre/vgm.yaml"
@@ -38,6 +39,20 @@ static int check_files(const struct vgm_cmd_run *run, const struct vgm_conf *con
 	return VGM_EXIT_OK;
 }
 
+/* Rule 11: swap off, encrypted, or said. */
+static void say_swap(const struct vgm_cmd_run *run)
+{
+	struct vgm_buf areas = VGM_BUF_INIT(4000);
+	struct vgm_err err;
+	if (vgm_platform_swap_in_clear(&areas, &err) < 0)
+		vgm_cmd_say(run, stdout, VGM_WORDS_config_swap, "areas", err.text, NULL);
+	else if (areas.len)
+		vgm_cmd_say(run, stdout, VGM_WORDS_config_swap, "areas", vgm_buf_str(&areas), NULL);
+	else
+		vgm_cmd_say(run, stdout, VGM_WORDS_config_no_swap, NULL);
+	vgm_buf_release(&areas);
+}
+
 static void say_right(const struct vgm_cmd_run *run, const struct vgm_conf *conf)
 {
 	if (run->json) {
@@ -51,6 +66,7 @@ static void say_right(const struct vgm_cmd_run *run, const struct vgm_conf *conf
 		                                        : VGM_WORDS_config_root_passphrase,
 		    NULL);
 		vgm_cmd_say(run, stdout, VGM_WORDS_config_disk, "state", conf->state, NULL);
+		say_swap(run);
 	}
 }
 

@@ -12,6 +12,7 @@
 #include "net/addr.h"
 #include "os/file.h"
 #include "os/memfd.h"
+#include "os/platform.h"
 #include "os/process.h"
 #include "os/sandbox.h"
 #include "role/build.h"
@@ -31,6 +32,7 @@
 #define RESTART_LAST_MS 30000
 #define LIVED_WELL_MS 10000  /* after so long a life the next restart is quick again */
 #define STOP_DEADLINE_MS 15000
+#define OPTIONS_MAX_BYTES (64u << 20) /* the file may be 4 MB; written out it is longer */
 
 enum { EXIT_BUSY = 3, EXIT_CONF = 4, EXIT_SYSTEM = 5 };
 
@@ -92,18 +94,25 @@ static void log_failure(const char *event, const struct vgm_err *err)
 
 static int send_configuration(struct master *m, struct unit *u)
 {
-	VGM_CLEANUP(vgm_buf_release) struct vgm_buf options = VGM_BUF_INIT(60000);
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf options = VGM_BUF_INIT(OPTIONS_MAX_BYTES);
 	int r = vgm_conf_write(&m->conf, u->kind->conf_roles, true, &options);
+	int options_fd = -1;
+	/* Thousands of machines do not fit a datagram. */
+	if (r == 0)
+		r = vgm_memfd_of("vgm-options", vgm_buf_slice(&options), &options_fd, NULL);
 	if (r < 0)
 		return r;
 	bool reads_people = u->kind->role == VGM_ROLE_SMTPD || u->kind->conf_roles == C_FILTER;
 	struct vgm_msg_configure c = {.build = vgm_slice_str(vgm_build_id()),
 	    .instance = (uint8_t)u->kind->instance, .version = m->conf_version,
-	    .options = vgm_buf_slice(&options), .directory = reads_people ? m->state.people_fd : -1,
-	    .extra = u->directory_fd, .ledger = -1};
+	    .options_size = options.len, .options = options_fd,
+	    .directory = reads_people ? m->state.people_fd : -1, .extra = u->directory_fd,
+	    .ledger = -1};
 	if (u->kind->role == VGM_ROLE_VIEWD)
 		c.ledger = vgm_master_directory(&m->state, "ledger");
-	return vgm_channel_send(u->channel, VGM_MSG_configure, &c);
+	r = vgm_channel_send(u->channel, VGM_MSG_configure, &c);
+	close(options_fd);
+	return r;
 }
 
 static int send_listeners(struct master *m, struct unit *u)
@@ -191,11 +200,14 @@ static int send_start(struct unit *u)
 static void restart_unit(void *context)
 {
 	struct unit *u = context;
-	struct vgm_err err;
+	struct vgm_err err = {.code = 0};
 	if (u->master->stopping)
 		return;
-	if (start_unit(u->master, u, &err) == 0 && send_start(u) == 0)
+	int r = start_unit(u->master, u, &err);
+	if (r == 0 && send_start(u) == 0)
 		return;
+	if (r == 0)
+		vgm_err_set(&err, VGM_E_CLOSED, "%s ended at its start", vgm_role_name(u->kind->role));
 	log_failure("restart_failed", &err);
 	if (u->pid == 0)
 		vgm_timer_in(u->restart, RESTART_LAST_MS);
@@ -562,12 +574,34 @@ static void set_up_log(const struct vgm_conf *conf)
 	vgm_log_setup("master", level, conf->log_personal, vgm_log_to_stderr, NULL);
 }
 
+/* What this machine gives the sandbox, and what it does with memory (rule 11: swap
+ * off, encrypted, or said at start). */
+static void log_platform(void)
+{
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf swaps = VGM_BUF_INIT(4000);
+	struct vgm_log_line line;
+	struct vgm_err err;
+	vgm_log_start(&line, VGM_LOG_INFO, "platform");
+	vgm_log_flag(&line, "seccomp", vgm_sandbox_has_seccomp());
+	vgm_log_u64(&line, "landlock", (uint64_t)vgm_sandbox_landlock_abi());
+	vgm_log_text(&line, "sandbox", vgm_sandbox_profile());
+	vgm_log_end(&line);
+	if (vgm_platform_swap_in_clear(&swaps, &err) < 0) {
+		log_failure("swap_unknown", &err);
+	} else if (swaps.len) {
+		vgm_log_start(&line, VGM_LOG_WARNING, "swap_in_use");
+		vgm_log_str(&line, "areas", vgm_buf_slice(&swaps));
+		vgm_log_end(&line);
+	}
+}
+
 int vgm_master_run(struct vgm_conf *conf, const char *conf_path, enum vgm_lang lang)
 {
 	struct master *m = vgm_alloc(sizeof *m);
 	struct vgm_err err = {.code = 0};
 	*m = (struct master){.conf = *conf, .conf_path = conf_path, .lang = lang};
 	set_up_log(&m->conf);
+	log_platform();
 	m->conf_version = vgm_master_conf_version(&m->conf);
 	m->loop = vgm_loop_new();
 	m->stop_timer = vgm_timer_new(m->loop, "stop", go_on_stopping, m);

@@ -21,6 +21,7 @@
 
 #define BACKLOG 1024
 #define CONF_MAX_BYTES (4u << 20)
+#define CONF_WRITTEN_MAX_BYTES (64u << 20)
 #define PEOPLE_MAX_BYTES (256u << 20)
 
 static const char *const directory_names[] = {"keys-tls", "keys", "ledger", "views"};
@@ -50,7 +51,7 @@ int vgm_master_read_conf(
 
 uint32_t vgm_master_conf_version(const struct vgm_conf *conf)
 {
-	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(CONF_MAX_BYTES);
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(CONF_WRITTEN_MAX_BYTES);
 	uint8_t hash[EVP_MAX_MD_SIZE];
 	VGM_BUG_ON(vgm_conf_write(conf, C_ALL, false, &text) < 0 ||
 	    EVP_Digest(text.data, text.len, hash, NULL, EVP_sha256(), NULL) != 1);

@@ -71,6 +71,16 @@ struct vgm_channel *vgm_role_peer(
 	return NULL;
 }
 
+/* What the one before said before it died still counts: an outcome that is not
+ * heard is a mail sent twice. A peer whose channel is paused is not ours to read. */
+static void hear_out(struct vgm_role_run *run, const struct vgm_msg_peer *successor)
+{
+	struct vgm_channel *old = vgm_role_peer(run, (enum vgm_role_id)successor->role,
+	    (enum vgm_instance)successor->instance);
+	if (old && !vgm_channel_is_paused(old))
+		vgm_channel_drain(old);
+}
+
 static void add_peer(struct vgm_role_run *run, struct vgm_msg_peer *peer)
 {
 	enum vgm_role_id id = (enum vgm_role_id)peer->role;
@@ -94,10 +104,15 @@ static void add_peer(struct vgm_role_run *run, struct vgm_msg_peer *peer)
 static int configure(struct vgm_role_run *run, struct vgm_msg_configure *m, struct vgm_err *err)
 {
 	struct vgm_conf_fault fault;
+	struct vgm_mapping options;
 	struct vgm_conf conf;
 	if (!vgm_slice_eq(m->build, vgm_slice_str(vgm_build_id())))
 		return vgm_err_set(err, VGM_E_VERSION, "master is of another build");
-	int r = vgm_conf_parse(m->options, &conf, &fault, err);
+	int r = vgm_mapping_open(m->options, m->options_size, &options, err);
+	if (r < 0)
+		return r;
+	r = vgm_conf_parse(options.bytes, &conf, &fault, err);
+	vgm_mapping_release(&options);
 	if (r < 0)
 		return r;
 	vgm_conf_release(&run->conf);
@@ -156,6 +171,7 @@ static void from_master(void *context, struct vgm_channel *from, int type, void 
 	(void)from;
 	switch (type) {
 	case VGM_MSG_peer:
+		hear_out(run, message);
 		add_peer(run, message);
 		break;
 	case VGM_MSG_configure:

@@ -64,9 +64,11 @@ static inline void role_configure(
     const struct role_process *p, enum vgm_instance instance, const char *options, int extra)
 {
 	struct vgm_msg_configure m = {.build = vgm_slice_str(vgm_build_id()),
-	    .instance = (uint8_t)instance, .version = 1, .options = vgm_slice_str(options),
+	    .instance = (uint8_t)instance, .version = 1, .options_size = strlen(options),
 	    .directory = -1, .extra = extra, .ledger = -1};
+	assert_int_equal(vgm_memfd_of("test", vgm_slice_str(options), &m.options, NULL), 0);
 	role_send(p->master, VGM_MSG_configure, &m);
+	close(m.options);
 }
 
 /* PEER: our end of a channel on which we are that role. */

@@ -77,14 +77,16 @@ static void configure(
 	struct vgm_msg_configure m = {.build = vgm_slice_str(vgm_build_id()),
 	    .instance = (uint8_t)instance,
 	    .version = 1,
-	    .options = vgm_slice_str(options),
+	    .options_size = strlen(options),
 	    .directory = -1,
 	    .extra = -1,
 	    .ledger = -1};
+	assert_int_equal(vgm_memfd_of("options", vgm_slice_str(options), &m.options, NULL), 0);
 	if (directory)
 		assert_int_equal(
 		    vgm_memfd_of("directory", vgm_slice_str(directory), &m.directory, NULL), 0);
 	role_send(d->smtpd.master, VGM_MSG_configure, &m);
+	close(m.options);
 	if (directory)
 		close(m.directory);
 }

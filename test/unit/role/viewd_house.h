@@ -58,11 +58,12 @@ static inline int control_address(const struct house *h, struct sockaddr_un *sa)
 static inline void start(struct house *h)
 {
 	struct vgm_msg_configure m = {.build = vgm_slice_str(vgm_build_id()), .version = 1,
-	    .options = VGM_SLICE_LIT("{}"), .directory = -1, .extra = h->views_dir,
-	    .ledger = h->ledger_dir};
+	    .options_size = 2, .directory = -1, .extra = h->views_dir, .ledger = h->ledger_dir};
 	struct vgm_msg_listener l = {.socket = h->door};
 	h->viewd = role_fork(&vgm_role_viewd);
+	assert_int_equal(vgm_memfd_of("test", VGM_SLICE_LIT("{}"), &m.options, NULL), 0);
 	role_send(h->viewd.master, VGM_MSG_configure, &m);
+	close(m.options);
 	role_send(h->viewd.master, VGM_MSG_listener, &l);
 	h->ledgerd = role_peer(&h->viewd, VGM_ROLE_LEDGERD, VGM_INSTANCE_ONLY);
 	h->keyd = role_peer(&h->viewd, VGM_ROLE_KEYD, VGM_INSTANCE_ONLY);
