@@ -3,6 +3,7 @@
 free ports, and the command line that talks to it."""
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,8 @@ from .ports import free_port
 from .process import Failure, Process, tree, wait_until
 
 DOMAIN = 'hopital.test'
+CRASH = re.compile(r'AddressSanitizer|runtime error:|LeakSanitizer|Segmentation fault|SIGSEGV|'
+    r'SIGABRT|VGM_BUG|stack smashing|core dumped')
 
 
 def yaml(value, indent=0):
@@ -134,7 +137,10 @@ class Gateway:
         process, self.process = self.process, None
         code = process.stop()
         if code != 0:
-            raise Failure('vgm serve ended with %s: %s' % (code, process.log()[-2000:]))
+            log = process.log()
+            found = CRASH.search(log)
+            raise Failure('vgm serve ended with %s: %s' % (code,
+                log[found.start():][:3000] if found else log[-2000:]))
 
     def kill(self):
         """kill -9 of the whole tree."""

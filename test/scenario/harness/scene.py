@@ -3,19 +3,14 @@
 and at the end stops all of it and asks the questions that every scenario must answer: do the
 accounts agree, did anything crash, does the ledger verify, is no process left."""
 import os
-import re
 import shutil
 import tempfile
 
 from .accounting import Accounts
 from .certificates import Authority
-from .gateway import Gateway
+from .gateway import CRASH, Gateway
 from .process import Failure, parents, tree, wait_until
 from .sink import Sink
-
-CRASH = re.compile(r'AddressSanitizer|runtime error:|LeakSanitizer|Segmentation fault|SIGSEGV|'
-    r'SIGABRT|VGM_BUG|stack smashing|core dumped')
-
 
 def alive(pids):
     """(none of them is left, those that are)."""
