@@ -134,10 +134,16 @@ static void serve(struct relayd_destination *d)
 	prepare_line(d);
 }
 
+static void each_job(struct relayd *r, void (*act)(struct relayd *, struct relayd_job *));
+static void drop_if_waiting(struct relayd *r, struct relayd_job *j);
+
 static void on_round(void *context)
 {
 	struct relayd *r = context;
 
+	/* Handed out since STOP, or put back by a connection that was lost. */
+	if (r->run->stopping)
+		each_job(r, drop_if_waiting);
 	while (r->dirty) {
 		struct relayd_destination *d = r->dirty;
 

@@ -391,11 +391,15 @@ static void on_readable(struct relayd_connection *c)
 			relayd_connection_lost(c);
 			return;
 		}
-		/* Silence ends a connection, words do not; while it sends a body or
-		 * rests, its own clock runs. */
-		if (c->state == CONNECTION_TALKING && !vgm_smtp_client_awaits_final(c->client))
-			vgm_timer_in(c->timer, conf_of(c)->reply_timeout);
+		uint64_t replies = vgm_smtp_client_replies(c->client);
+
 		feed(c, vgm_slice(r->input, n));
+		/* Each reply has its time; bytes that never become one gain nothing.
+		 * While it sends a body or rests, its own clock runs. */
+		if (c->io == io && c->state == CONNECTION_TALKING &&
+		    vgm_smtp_client_replies(c->client) != replies &&
+		    !vgm_smtp_client_awaits_final(c->client))
+			vgm_timer_in(c->timer, conf_of(c)->reply_timeout);
 	} while (c->io == io && c->state != CONNECTION_HANDSHAKE && vgm_stream_pending(&c->stream));
 }
 
@@ -416,11 +420,8 @@ static void on_io(void *context, unsigned events)
 		break;
 	}
 	struct vgm_io *io = c->io;
-	if (events & VGM_IO_WRITE) {
-		if (c->state == CONNECTION_BODY) /* it moves */
-			vgm_timer_in(c->timer, conf_of(c)->reply_timeout);
+	if (events & VGM_IO_WRITE)
 		relayd_transfer_flush(c);
-	}
 	if (events & VGM_IO_READ && c->io == io && c->client)
 		on_readable(c);
 }

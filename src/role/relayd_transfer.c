@@ -51,6 +51,8 @@ static void fill_chunk(struct relayd_connection *c)
 {
 	vgm_buf_clear(&c->chunk);
 	c->chunk_sent = 0;
+	/* Time for each chunk (RFC 5321 section 4.5.3.2.5), not for each byte. */
+	vgm_timer_in(c->timer, conf_of(c)->reply_timeout);
 	for (;;) {
 		size_t n = vgm_min_size(c->piece.len, RELAYD_CHUNK_BYTES - c->chunk.len);
 

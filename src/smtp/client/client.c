@@ -440,6 +440,7 @@ enum vgm_smtp_client_event vgm_smtp_client_feed(struct vgm_smtp_client *c, struc
 		if (r == 0)
 			return VGM_SMTP_CLIENT_WAIT;
 		enum vgm_smtp_client_event event;
+		c->replies++;
 		if (c->reply.code == 421)
 			event = refused(c); /* RFC 5321 section 3.8: it is closing */
 		else
@@ -493,6 +494,11 @@ const struct vgm_smtp_result *vgm_smtp_client_result(const struct vgm_smtp_clien
 {
 	VGM_BUG_ON(i >= c->results_count);
 	return &c->results[i];
+}
+
+uint64_t vgm_smtp_client_replies(const struct vgm_smtp_client *c)
+{
+	return c->replies;
 }
 
 const struct vgm_smtp_result *vgm_smtp_client_final(const struct vgm_smtp_client *c)

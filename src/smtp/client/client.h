@@ -98,6 +98,8 @@ const char *vgm_smtp_client_why(
 /* Of recipient i of the mail in hand, or of the last one. */
 const struct vgm_smtp_result *vgm_smtp_client_result(const struct vgm_smtp_client *, size_t i);
 /* The last reply that concerned all: to the dot, or one that ended the connection. */
+/* Complete replies so far: what tells progress from a trickle. */
+uint64_t vgm_smtp_client_replies(const struct vgm_smtp_client *);
 const struct vgm_smtp_result *vgm_smtp_client_final(const struct vgm_smtp_client *);
 /* The queue id that the server gave; empty when none. */
 struct vgm_slice vgm_smtp_client_reference(const struct vgm_smtp_client *);

@@ -36,6 +36,7 @@ struct vgm_smtp_client {
 	enum vgm_smtp_client_failure failure;
 	struct vgm_err why;
 	struct vgm_smtp_reply reply;
+	uint64_t replies;
 	struct vgm_buf out;
 	bool secured;
 	bool announce_ready; /* READY is the next event */

@@ -389,6 +389,23 @@ static void test_silence(void **state)
 	(void)close(fd);
 }
 
+/* A byte now and then is not an answer: the reply has its time, not its bytes. */
+static void test_trickle(void **state)
+{
+	struct world *w = *state;
+	uint64_t from = vgm_clock_mono_ms();
+
+	deliver(w, (struct given){.route = "route:hop"});
+	int fd = greet(w->hop, PIPE);
+	render(w);
+	peer_hear(fd, TRANSACTION);
+	for (int i = 0; i < 20 && !peer_waits(w->ledgerd, 100); i++)
+		(void)!send(fd, i == 0 ? "250-" : "x", i == 0 ? 4 : 1, MSG_NOSIGNAL);
+	outcome_is(w, VGM_OUTCOME_DEFERRED, "4.4.2", "in time", false);
+	assert_in_range(vgm_clock_mono_ms() - from, 450, 1500);
+	(void)close(fd);
+}
+
 /* An idle connection is closed in the moment in which it is used again. */
 static void test_stale_connection(void **state)
 {
@@ -759,6 +776,9 @@ static void test_stop(void **state)
 	deliver(w, (struct given){.route = "mx:d.test"}); /* waits for the DNS */
 	(void)receive(w, w->resolverd, VGM_MSG_resolve);
 	role_send(w->relayd.master, VGM_MSG_stop, &stop);
+	uint64_t from = vgm_clock_mono_ms();
+	(void)usleep(50000);
+	deliver(w, (struct given){.route = "mx:e.test"}); /* was under way: holds up nothing */
 	peer_say(fd, "250 ok\r\n250 ok\r\n354 go\r\n");
 	peer_hear(fd, SENT);
 	peer_say(fd, "250 ok\r\n");
@@ -767,6 +787,7 @@ static void test_stop(void **state)
 	peer_hear_end(fd);
 	assert_int_equal(waitpid(w->relayd.pid, &status, 0), w->relayd.pid);
 	assert_int_equal(status, 0);
+	assert_in_range(vgm_clock_mono_ms() - from, 0, 5000);
 	(void)close(w->relayd.master);
 	(void)close(w->ledgerd);
 	(void)close(w->render);
@@ -785,6 +806,7 @@ int main(void)
 	    TEST(test_copies_that_fail),
 	    TEST(test_lost_after_the_dot),
 	    TEST(test_silence),
+	    TEST(test_trickle),
 	    TEST(test_stale_connection),
 	    TEST(test_hosts_in_order),
 	    TEST(test_connections_and_line),
