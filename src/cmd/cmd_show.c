@@ -41,6 +41,13 @@ static int put_bytes(void *context, const struct vgm_cmd_run *run, json_t *row, 
 
 /* ---- header ---- */
 
+/* Who really sent it is said where that is somebody else: behind a trusted hop. */
+static bool says_nothing(const json_t *head, const char *name)
+{
+	return strcmp(name, "origin") == 0 &&
+	    json_equal(json_object_get(head, "client"), json_object_get(head, name));
+}
+
 static void put_fields(const struct vgm_cmd_run *run, const json_t *head)
 {
 	static const struct {
@@ -52,6 +59,8 @@ static void put_fields(const struct vgm_cmd_run *run, const json_t *head)
 	    {"subject", VGM_WORDS_show_subject},
 	    {"date", VGM_WORDS_show_date},
 	    {"message_id", VGM_WORDS_show_message_id},
+	    {"client", VGM_WORDS_show_client},
+	    {"origin", VGM_WORDS_show_origin},
 	    {"helo", VGM_WORDS_show_helo},
 	    {"tls", VGM_WORDS_show_tls},
 	    {"login", VGM_WORDS_show_login},
@@ -59,7 +68,7 @@ static void put_fields(const struct vgm_cmd_run *run, const json_t *head)
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(64u << 10);
 	for (size_t i = 0; i < VGM_ARRAY_LEN(fields); i++) {
 		const char *value = vgm_rows_text(head, fields[i].name, &text);
-		if (!*value)
+		if (!*value || says_nothing(head, fields[i].name))
 			continue;
 		fputs("  ", stdout);
 		vgm_rows_pad(stdout, vgm_words(fields[i].words, run->lang), 14);

@@ -15,9 +15,13 @@ static json_t *json_of(struct vgm_slice s)
 	return text ? text : json_string("?"); /* not UTF-8: facts of a client's greeting */
 }
 
+/* A notice of our own came from nobody. */
 static json_t *json_of_ip(const uint8_t ip[16])
 {
+	static const uint8_t nobody[16];
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(60);
+	if (memcmp(ip, nobody, sizeof nobody) == 0)
+		return json_string("");
 	VGM_BUG_ON(vgm_ip_format(ip, &text) < 0);
 	return json_string(vgm_buf_str(&text));
 }
