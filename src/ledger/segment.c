@@ -132,7 +132,8 @@ int vgm_segment_header_decode(
 		return r;
 	if (!vgm_is_zero(in + 10, 2) || !vgm_is_zero(in + H_ROOT + 32, H_EDGE - H_ROOT - 32) ||
 	    !vgm_is_zero(in + H_END, VGM_SEGMENT_HEADER_BYTES - 32 - H_END))
-		return vgm_err_set(err, VGM_E_CORRUPT, "spare bytes of a segment header are not zero");
+		return vgm_err_set(
+		    err, VGM_E_CORRUPT, "spare bytes of a segment header are not zero");
 	h.entity = (uint32_t)vgm_get_be(in + H_ENTITY, 4);
 	h.number = vgm_get_be(in + H_NUMBER, 8);
 	h.previous_end = vgm_get_be(in + H_PREVIOUS_END, 8);
@@ -213,7 +214,8 @@ int vgm_frame_decode(const uint8_t in[VGM_FRAME_BYTES], struct vgm_frame *out, s
 	if (r < 0)
 		return r;
 	if (!vgm_is_zero(in + 10, 2) || !vgm_is_zero(in + F_END, VGM_FRAME_BYTES - 32 - F_END))
-		return vgm_err_set(err, VGM_E_CORRUPT, "spare bytes of a commit frame are not zero");
+		return vgm_err_set(
+		    err, VGM_E_CORRUPT, "spare bytes of a commit frame are not zero");
 	out->count = (uint32_t)vgm_get_be(in + F_COUNT, 4);
 	out->segment = vgm_get_be(in + F_SEGMENT, 8);
 	out->batch = vgm_get_be(in + F_BATCH, 8);
