@@ -94,8 +94,15 @@ int vgm_sandbox_enter(const struct vgm_sandbox_rules *rules, int dir_fd, int rea
 	return r;
 }
 
-int vgm_sandbox_enter_worker(struct vgm_err *err)
+int vgm_sandbox_enter_worker(size_t memory_bytes, struct vgm_err *err)
 {
+#ifndef VGM_SANITIZED
+	int r = memory_bytes ? limit(RLIMIT_AS, memory_bytes, err) : 0;
+	if (r < 0)
+		return r;
+#else
+	(void)memory_bytes;
+#endif
 	return vgm_sandbox_has_seccomp() ? vgm_seccomp_enter_worker(err) : 0;
 }
 

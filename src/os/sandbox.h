@@ -43,8 +43,9 @@ const char *vgm_sandbox_profile(void);
 int vgm_sandbox_enter(const struct vgm_sandbox_rules *, int dir_fd, int read_fd, bool required,
     struct vgm_err *) VGM_MUST_USE;
 
-/* A second, narrower filter for forked workers: drops FORK and SOCKETPAIR. */
-int vgm_sandbox_enter_worker(struct vgm_err *) VGM_MUST_USE;
+/* A second, narrower filter for forked workers: drops FORK and SOCKETPAIR; and a
+ * limit of address space (0 = none; not applied under sanitizers). */
+int vgm_sandbox_enter_worker(size_t memory_bytes, struct vgm_err *) VGM_MUST_USE;
 
 /* Ids: when root and user is not empty, becomes that user for good; drops all
  * capabilities either way. VGM_E_NOTFOUND, VGM_E_IO. */

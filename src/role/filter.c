@@ -35,10 +35,12 @@ struct worker {
 
 struct pool {
 	struct vgm_role_run *run;
+	pid_t pid; /* ours */
 	struct vgm_directory *directory;
 	struct vgm_seal_tools *tools;
 	struct vgm_channel *doors[VGM_FILTER_DOORS_MAX];
 	size_t doors_count;
+	uintptr_t last_door; /* number given to a door; kept as its channel's data */
 	struct vgm_filter_slot *slots; /* shared with the workers */
 	struct worker workers[WORKERS_MAX];
 	size_t wanted;
@@ -88,24 +90,40 @@ static int open_line(struct pool *p, enum vgm_role_id server, int *out_fd)
 	return 0;
 }
 
+static uintptr_t door_number(const struct vgm_channel *door)
+{
+	return (uintptr_t)vgm_channel_data(door);
+}
+
+/* The signal with which a worker is told to look at its slot. */
+static void wake_up_set(sigset_t *out)
+{
+	sigemptyset(out);
+	sigaddset(out, SIGUSR1);
+}
+
 /* In the child: only what its jobs need stays open. */
 static void become_worker(struct pool *p, size_t index, int keyd_fd, int ledgerd_fd)
 {
 	struct vgm_filter_worker *w = vgm_alloc(sizeof *w);
 	struct vgm_err err;
-	sigset_t none;
+	sigset_t blocked;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (getppid() != p->pid)
+		_exit(0);
+	/* SIGUSR1 stays blocked until there is a handler for it. */
+	wake_up_set(&blocked);
+	sigprocmask(SIG_SETMASK, &blocked, NULL);
 	*w = (struct vgm_filter_worker){.run = p->run, .conf = &p->run->conf,
 	    .directory = p->directory, .keyd_fd = keyd_fd, .ledgerd_fd = ledgerd_fd,
 	    .slot = &p->slots[index], .tools = p->tools, .job = VGM_RECEIVED_INIT,
 	    .answer = VGM_RECEIVED_INIT};
 	for (size_t i = 0; i < p->doors_count; i++)
 		w->doors[w->doors_count++] = (struct vgm_filter_door){
-		    vgm_channel_peer(p->doors[i]), vgm_channel_pause(p->doors[i])};
+		    vgm_channel_peer(p->doors[i]), vgm_channel_pause(p->doors[i]),
+		    (uint32_t)door_number(p->doors[i])};
 	vgm_filter_worker_close_others(w);
-	if (vgm_sandbox_enter_worker(&err) < 0)
+	if (vgm_sandbox_enter_worker(p->run->conf.filter_memory, &err) < 0)
 		vgm_fatal("a filter worker cannot start: %s", err.text);
 	vgm_filter_worker_run(w);
 }
@@ -183,12 +201,11 @@ static void worker_died(struct pool *p, size_t index, int status)
 	vgm_log_u64(&line, "signal", WIFSIGNALED(status) ? (uint64_t)WTERMSIG(status) : 0);
 	vgm_log_flag(&line, "busy", busy);
 	vgm_log_end(&line);
-	if (busy && slot->door < p->doors_count) {
-		struct vgm_msg_filter_died died = {
-		    .session = slot->session, .cause = (uint8_t)cause};
-		/* An asker that has gone needs no answer. */
-		vgm_channel_offer(p->doors[slot->door], VGM_MSG_filter_died, &died);
-	}
+	/* An asker that has gone needs no answer, and its successor must not get it. */
+	struct vgm_msg_filter_died died = {.session = slot->session, .cause = (uint8_t)cause};
+	for (size_t d = 0; busy && d < p->doors_count; d++)
+		if (door_number(p->doors[d]) == slot->door)
+			vgm_channel_offer(p->doors[d], VGM_MSG_filter_died, &died);
 }
 
 static void child_signal(void *context, unsigned events)
@@ -277,8 +294,9 @@ static size_t strength(const struct vgm_role_run *run)
 static int prepare(struct vgm_role_run *run, struct vgm_err *err)
 {
 	struct pool *p = vgm_alloc(sizeof *p);
-	sigset_t child;
+	sigset_t child, wake;
 	p->run = run;
+	p->pid = getpid();
 	p->wanted = strength(run);
 	p->slots = mmap(NULL, WORKERS_MAX * sizeof *p->slots, PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -287,6 +305,9 @@ static int prepare(struct vgm_role_run *run, struct vgm_err *err)
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &child, NULL);
+	/* A worker that is told to leave in its first moment must not die of it. */
+	wake_up_set(&wake);
+	sigprocmask(SIG_BLOCK, &wake, NULL);
 	p->signals = signalfd(-1, &child, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (p->signals < 0)
 		return vgm_err_sys(err, "signalfd");
@@ -305,6 +326,8 @@ static void find_doors(struct pool *p)
 			continue;
 		VGM_BUG_ON(p->doors_count == VGM_FILTER_DOORS_MAX);
 		vgm_channel_pause(peer);
+		if (!door_number(peer))
+			vgm_channel_set_data(peer, (void *)++p->last_door);
 		p->doors[p->doors_count++] = peer;
 	}
 }

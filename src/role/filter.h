@@ -18,7 +18,7 @@
 struct vgm_filter_slot {
 	_Atomic uint32_t serial; /* odd while a job is in hand; counts up */
 	_Atomic uint32_t retire; /* set by the template: leave after this job */
-	uint32_t door;           /* whose job: index into doors */
+	uint32_t door;           /* whose job: the door's number */
 	uint64_t session;        /* its number there */
 };
 
@@ -26,6 +26,7 @@ struct vgm_filter_slot {
 struct vgm_filter_door {
 	enum vgm_role_id peer;
 	int fd; /* -1: its owner has gone */
+	uint32_t number; /* never given twice: a restarted owner counts its sessions anew */
 };
 
 struct vgm_filter_worker {

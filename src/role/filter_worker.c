@@ -38,7 +38,7 @@ static void woken(int signal_number)
 /* Which job this is stands in the slot before anything of it is looked at. */
 static void note_job(struct vgm_filter_worker *w, size_t door, uint64_t session)
 {
-	w->slot->door = (uint32_t)door;
+	w->slot->door = w->doors[door].number;
 	w->slot->session = session;
 	w->slot->serial++; /* odd */
 	w->deadline_ms = vgm_clock_mono_ms() + w->conf->filter_timeout;

@@ -414,7 +414,7 @@ static enum fate fate_of(const struct stage *stage, const struct act *act,
 				_exit(99);
 		}
 		if (vgm_sandbox_enter(rules, s.own, s.readable, true, &err) < 0 ||
-		    (worker && vgm_sandbox_enter_worker(&err) < 0)) {
+		    (worker && vgm_sandbox_enter_worker(0, &err) < 0)) {
 			fprintf(stderr, "%s\n", err.text);
 			_exit(99);
 		}

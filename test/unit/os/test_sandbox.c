@@ -112,7 +112,7 @@ static int status_inside(const struct vgm_sandbox_rules *rules, bool worker, int
 		signal(SIGABRT, SIG_DFL);
 		if (vgm_sandbox_enter(rules, -1, -1, true, NULL) < 0)
 			_exit(99);
-		if (worker && vgm_sandbox_enter_worker(NULL) < 0)
+		if (worker && vgm_sandbox_enter_worker(0, NULL) < 0)
 			_exit(98);
 		_exit(check());
 	}
