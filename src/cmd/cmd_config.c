@@ -31,6 +31,9 @@ static int check_files(const struct vgm_cmd_run *run, const struct vgm_conf *con
 		if (files[i][0] && access(files[i], R_OK) < 0)
 			return vgm_cmd_fail(run, VGM_EXIT_CONF, VGM_WORDS_cmd_failed, "what", files[i], "why",
 			    strerrordesc_np(errno), NULL);
+	if (vgm_master_check_tls(conf, &err) < 0)
+		return vgm_cmd_fail(run, VGM_EXIT_CONF, VGM_WORDS_cmd_failed, "what",
+		    conf->tls_certificate, "why", err.text, NULL);
 	if (vgm_master_read_people(conf, &fd, &err) < 0)
 		return vgm_cmd_fail(run, VGM_EXIT_CONF, VGM_WORDS_cmd_failed, "what",
 		    conf->directory_file, "why", err.text, NULL);

@@ -151,3 +151,40 @@ int vgm_conf_restart_needed(
 			r = vgm_buf_addf(out, "%s%s", out->len > before ? ", " : "", o->path);
 	return r;
 }
+
+static void swap(void *a, void *b, size_t len)
+{
+	uint8_t *x = a, *y = b;
+	for (size_t i = 0; i < len; i++) {
+		uint8_t byte = x[i];
+		x[i] = y[i];
+		y[i] = byte;
+	}
+}
+
+static size_t field_bytes(enum vgm_conf_kind kind)
+{
+	switch (kind) {
+	case VGM_CONF_TEXT:
+	case VGM_CONF_ROWS:
+		return sizeof(void *);
+	case VGM_CONF_FLAG:
+		return sizeof(bool);
+	case VGM_CONF_LIST:
+		return sizeof(struct vgm_conf_list);
+	default:
+		return sizeof(uint64_t);
+	}
+}
+
+void vgm_conf_keep(struct vgm_conf *fresh, struct vgm_conf *old)
+{
+	for (const struct vgm_conf_option *o = vgm_conf_options(); o->path; o++) {
+		if (o->reload)
+			continue;
+		swap(vgm_conf_field(fresh, o), vgm_conf_field(old, o), field_bytes(o->kind));
+		if (o->kind == VGM_CONF_ROWS)
+			swap((char *)fresh + o->count_offset, (char *)old + o->count_offset,
+			    sizeof(size_t));
+	}
+}

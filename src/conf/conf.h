@@ -94,6 +94,10 @@ int vgm_conf_write(const struct vgm_conf *, unsigned roles, bool only_changed, s
 int vgm_conf_restart_needed(const struct vgm_conf *old, const struct vgm_conf *new,
     struct vgm_buf *out) VGM_MUST_USE;
 
+/* Reload: options that cannot be taken without a restart go back to what they are
+ * in old, which gets what stood in fresh and is only fit to be released. */
+void vgm_conf_keep(struct vgm_conf *fresh, struct vgm_conf *old);
+
 /* The fault for people: "FILE:LINE:COLUMN: what is wrong". file may be NULL.
  * VGM_E_LIMIT. */
 int vgm_conf_fault_text(const struct vgm_conf_fault *, const char *file, enum vgm_lang,

@@ -42,6 +42,8 @@ struct keyd {
 	struct vgm_timer *day_check;
 	/* the TLS instance */
 	struct vgm_keyd_tls *tls;
+	bool from_files; /* it was configured, not made here */
+	char *hostname;  /* that the one made here is for */
 };
 
 static uint32_t day_of(uint64_t wall_us)
@@ -359,7 +361,9 @@ static int keyd_prepare(struct vgm_role_run *run, struct vgm_err *err)
 		if (r < 0)
 			return r;
 	}
-	if (run->instance != VGM_INSTANCE_TLS || !run->conf.tls_certificate[0])
+	k->hostname = vgm_strdup(run->conf.hostname);
+	k->from_files = run->instance == VGM_INSTANCE_TLS && run->conf.tls_certificate[0];
+	if (!k->from_files)
 		return 0;
 	return vgm_keyd_tls_load(run->conf.tls_certificate, run->conf.tls_key, &k->tls, err);
 }
@@ -407,7 +411,10 @@ static int keyd_begin(struct vgm_role_run *run, struct vgm_err *err)
  * ones, and smtpd asks again. */
 static void keyd_reconfigured(struct vgm_role_run *run)
 {
-	if (run->instance == VGM_INSTANCE_TLS && run->conf.tls_certificate[0])
+	const struct keyd *k = run->state;
+	if (run->instance == VGM_INSTANCE_TLS &&
+	    (k->from_files || run->conf.tls_certificate[0] ||
+	        strcmp(k->hostname, run->conf.hostname) != 0))
 		vgm_role_done(run);
 }
 

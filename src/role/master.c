@@ -401,14 +401,16 @@ static void unit_died(struct master *m, struct unit *u, int status)
 		vgm_timer_in(m->stop_timer, 0);
 		return;
 	}
-	log_unit(VGM_LOG_ERROR, "role_died", u, status);
+	/* keyd, to read new certificates. */
+	bool meant = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+	log_unit(meant ? VGM_LOG_INFO : VGM_LOG_ERROR, meant ? "role_restarts" : "role_died", u, status);
 	/* Before the first time that all serve, a role that cannot start is the end. */
-	if (!m->announced && WIFEXITED(status)) {
+	if (!m->announced && WIFEXITED(status) && !meant) {
 		m->status = EXIT_SYSTEM;
 		begin_stop(m);
 		return;
 	}
-	u->restart_ms = lived > LIVED_WELL_MS || u->restart_ms == 0 ? RESTART_FIRST_MS : u->restart_ms * 2;
+	u->restart_ms = meant || lived > LIVED_WELL_MS || u->restart_ms == 0 ? RESTART_FIRST_MS : u->restart_ms * 2;
 	if (u->restart_ms > RESTART_LAST_MS)
 		u->restart_ms = RESTART_LAST_MS;
 	vgm_timer_in(u->restart, u->restart_ms);
@@ -450,16 +452,24 @@ static void reload(struct master *m)
 		return;
 	int r = vgm_master_read_conf(m->conf_path, &fresh, &fault, &err);
 	if (r < 0) {
-		log_fault(&fault);
+		if (fault.path[0] || fault.line)
+			log_fault(&fault);
+		else
+			log_failure("reload_refused", &err);
 		return;
 	}
-	r = vgm_master_read_people(&fresh, &people, &err);
+	r = vgm_master_check_tls(&fresh, &err);
+	if (r == 0)
+		r = vgm_master_read_people(&fresh, &people, &err);
 	if (r < 0) {
 		vgm_conf_release(&fresh);
 		log_failure("reload_refused", &err);
 		return;
 	}
 	log_restart_needed(&m->conf, &fresh);
+	/* Roles must agree on these, those too that are started anew: a key that keyd
+	 * wrapped for one entity does not open for another. */
+	vgm_conf_keep(&fresh, &m->conf);
 	vgm_conf_release(&m->conf);
 	m->conf = fresh;
 	m->conf_version = vgm_master_conf_version(&m->conf);

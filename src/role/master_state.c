@@ -6,6 +6,7 @@
 #include "net/addr.h"
 #include "os/file.h"
 #include "os/memfd.h"
+#include "role/keyd_tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define BACKLOG 1024
@@ -47,6 +49,47 @@ int vgm_master_read_conf(
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf text = VGM_BUF_INIT(CONF_MAX_BYTES);
 	int r = read_file(path, &text, err);
 	return r < 0 ? r : vgm_conf_parse(vgm_buf_slice(&text), out, fault, err);
+}
+
+#define TLS_CHECK_S 10 /* a file that blocks is no certificate */
+
+/* In the child: what is wrong goes into the pipe. */
+static void VGM_NORETURN look_at_tls(const struct vgm_conf *conf, int pipe_fd)
+{
+	struct vgm_keyd_tls *tls = NULL;
+	struct vgm_err err = {.code = 0};
+	alarm(TLS_CHECK_S);
+	int r = vgm_keyd_tls_load(conf->tls_certificate, conf->tls_key, &tls, &err);
+	if (r < 0)
+		(void)!write(pipe_fd, err.text, strlen(err.text));
+	vgm_keyd_tls_free(&tls);
+	_exit(r < 0);
+}
+
+int vgm_master_check_tls(const struct vgm_conf *conf, struct vgm_err *err)
+{
+	char text[VGM_ERR_TEXT_BYTES] = "";
+	int fds[2], status = -1;
+	if (conf->tls_certificate[0] == '\0')
+		return 0;
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return vgm_err_sys(err, "pipe");
+	pid_t pid = fork();
+	if (pid == 0)
+		look_at_tls(conf, fds[1]);
+	close(fds[1]);
+	if (pid > 0) {
+		(void)!read(fds[0], text, sizeof text - 1);
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+	}
+	close(fds[0]);
+	if (pid < 0)
+		return vgm_err_sys(err, "fork");
+	if (status != 0)
+		return vgm_err_set(err, VGM_E_INVALID, "%s",
+		    text[0] ? text : "tls.certificate and tls.key could not be read");
+	return 0;
 }
 
 uint32_t vgm_master_conf_version(const struct vgm_conf *conf)

@@ -47,6 +47,9 @@ const struct vgm_master_listener *vgm_master_listener_of(
 /* The configuration file. VGM_E_INVALID with *fault; VGM_E_IO, VGM_E_NOTFOUND. */
 int vgm_master_read_conf(const char *path, struct vgm_conf *out, struct vgm_conf_fault *fault,
     struct vgm_err *) VGM_MUST_USE;
+/* Whether the configured certificate and key can be read and belong together. A
+ * child looks: private keys are never in this process. VGM_E_INVALID, VGM_E_IO. */
+int vgm_master_check_tls(const struct vgm_conf *, struct vgm_err *) VGM_MUST_USE;
 /* A number that changes with the configuration's text; stands in each record. */
 uint32_t vgm_master_conf_version(const struct vgm_conf *);
 /* Reads and checks the directory file into a sealed memfd (-1 when none is

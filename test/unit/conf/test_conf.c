@@ -218,6 +218,22 @@ static void test_restart_needed(void **state)
 	set(&b, "receive.listen", "127.0.0.1:26");
 	assert_int_equal(vgm_conf_restart_needed(&a, &b, &out), 0);
 	assert_string_equal(vgm_buf_str(&out), "state, receive.listen");
+	/* at a reload they stay as they are, the others change */
+	set(&b, "entity", "7");
+	set(&b, "keys.root", "passphrase");
+	vgm_conf_keep(&b, &a);
+	assert_string_equal(b.state, "/var/lib/vaguemestre");
+	assert_int_equal(b.receive_listen.count, 1);
+	assert_int_equal(b.entity, 1);
+	assert_string_equal(b.root_key, "file");
+	assert_string_equal(b.phone, "15");
+	assert_int_equal(b.routes_count, 1);
+	assert_int_equal(a.entity, 7);
+	vgm_conf_release(&a);
+	vgm_conf_init(&a);
+	vgm_buf_clear(&out);
+	assert_int_equal(vgm_conf_restart_needed(&a, &b, &out), 0);
+	assert_string_equal(vgm_buf_str(&out), "");
 	vgm_buf_release(&out);
 	vgm_conf_release(&a);
 	vgm_conf_release(&b);
