@@ -413,7 +413,7 @@ static void unit_died(struct master *m, struct unit *u, int status)
 	u->restart_ms = meant || lived > LIVED_WELL_MS || u->restart_ms == 0 ? RESTART_FIRST_MS : u->restart_ms * 2;
 	if (u->restart_ms > RESTART_LAST_MS)
 		u->restart_ms = RESTART_LAST_MS;
-	vgm_timer_in(u->restart, u->restart_ms);
+	vgm_timer_in(u->restart, meant ? 0 : u->restart_ms);
 }
 
 /* ---- reload ---- */
