@@ -9,6 +9,8 @@
 
 #include "acts.h"
 
+#include "os/memfd.h"
+
 #include <poll.h>
 
 /* No flag, each alone, each two, and what the roles have. */
@@ -76,6 +78,20 @@ static void test_flags_by_acts(void **state)
 	assert_int_equal(wrong, 0);
 }
 
+/* What a filter does all day: maps, makes a memfd, waits, says. */
+ACT(work)
+{
+	struct pollfd p = {.fd = s->own, .events = POLLIN};
+	int fd;
+	void *m = mmap(NULL, 1u << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (m == MAP_FAILED || munmap(m, 1u << 20) < 0 || poll(&p, 1, 0) < 0)
+		return errno;
+	if (vgm_memfd_of("work", VGM_SLICE_LIT("x"), &fd, NULL) < 0)
+		return errno;
+	char c;
+	return pread(fd, &c, 1, 0) == 1 && close(fd) == 0 ? 0 : errno;
+}
+
 static void test_workers_have_less(void **state)
 {
 	(void)state;
@@ -88,7 +104,8 @@ static void test_workers_have_less(void **state)
 		int (*attempt)(const struct stage *);
 		enum fate want;
 	} cases[] = {
-	    {act_plain_life, GOES}, {act_memfd_new, GOES}, {act_memfd_seal, GOES},
+	    {act_work, GOES}, {act_plain_life, KILLED}, {act_send_to_peer, KILLED},
+	    {act_truncate_fd, KILLED}, {act_memfd_new, GOES}, {act_memfd_seal, GOES},
 	    {act_open_outside, DENIED}, {act_fork_one, KILLED}, {act_pair_of_sockets, KILLED},
 	    {act_prctl_any, KILLED}, {act_kill_parent, KILLED}, {act_kill_everybody, KILLED},
 	    {act_exec_any, KILLED}, {act_socket_tcp, KILLED},
