@@ -26,7 +26,8 @@ void vgm_secret_release(struct vgm_secret *s)
 
 void vgm_wipe(void *memory, size_t len)
 {
-	explicit_bzero(memory, len);
+	if (len) /* an empty list has no place */
+		explicit_bzero(memory, len);
 }
 
 bool vgm_secret_eq(const void *a, const void *b, size_t len)
