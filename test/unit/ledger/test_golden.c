@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: EUPL-1.2
  * A ledger of version 1 as it was written when the format was fixed: every later
- * program must read it. Made once with VGM_WRITE_GOLDEN=DIRECTORY. */
+ * program must read it. Made with VGM_WRITE_GOLDEN=DIRECTORY (an empty one); never
+ * again once a release has written this version: then golden-2 comes beside it. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -22,7 +23,6 @@
 
 static const uint8_t record_key[32] = {0x11}, routing_key[32] = {0x22}, seed[32] = {0x33};
 static const uint8_t salt[32] = {0x44}, mail_id[16] = {0x55}, outcome_id[16] = {0x66};
-static const char root[] = "50bbb5b106c19e8537e5826895f3c177d1d1365214f78a591513945e60762044";
 #define BODY "From: marie@chu.example\r\nSubject: essai\r\n\r\n" LINES LINES LINES LINES
 #define LINES "Bonjour, ceci est le corps du message.\r\n"
 
@@ -131,7 +131,7 @@ static void write_golden(int dir_fd)
 	    vgm_file_replace_at(dir_fd, VGM_LEDGER_VERIFIERS, vgm_buf_slice(&note), 0600, NULL), 0);
 	vgm_buf_clear(&text);
 	assert_int_equal(vgm_hex_encode(vgm_slice(c.root, 32), &text), 0);
-	print_message("root %s\n", vgm_buf_str(&text));
+	assert_int_equal(vgm_file_replace_at(dir_fd, "root", vgm_buf_slice(&text), 0600, NULL), 0);
 	vgm_writer_free(&w);
 }
 
@@ -157,9 +157,11 @@ static void test_verifies(void **state)
 {
 	(void)state;
 	struct vgm_verify_result result;
+	VGM_CLEANUP(vgm_buf_release) struct vgm_buf root = VGM_BUF_INIT(64);
 	uint8_t expected[32];
 	int fd = golden();
-	assert_int_equal(vgm_hex_decode(vgm_slice_str(root), expected, 32), 0);
+	assert_int_equal(vgm_file_read_at(fd, "root", &root, NULL), 0);
+	assert_int_equal(vgm_hex_decode(vgm_buf_slice(&root), expected, 32), 0);
 	assert_int_equal(vgm_verify(fd, report, NULL, &result, NULL), 0);
 	assert_int_equal(result.faults, 0);
 	assert_int_equal(result.records, 2);
