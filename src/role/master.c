@@ -12,10 +12,10 @@
 #include "net/addr.h"
 #include "os/file.h"
 #include "os/memfd.h"
-#include "os/platform.h"
 #include "os/process.h"
 #include "os/sandbox.h"
 #include "role/build.h"
+#include "role/master_log.h"
 #include "role/master_state.h"
 #include "role/master_units.h"
 #include "role/strikes.h"
@@ -67,28 +67,6 @@ struct master {
 	bool room_known;
 	int status;
 };
-
-/* ---- logging ---- */
-
-static void log_unit(enum vgm_log_level level, const char *event, const struct unit *u, int status)
-{
-	VGM_CLEANUP(vgm_buf_release) struct vgm_buf how = VGM_BUF_INIT(200);
-	struct vgm_log_line line;
-	vgm_log_start(&line, level, event);
-	vgm_log_text(&line, "role", vgm_role_name(u->kind->role));
-	vgm_log_u64(&line, "instance", u->kind->instance);
-	if (vgm_process_describe(status, &how) == 0)
-		vgm_log_str(&line, "how", vgm_buf_slice(&how));
-	vgm_log_end(&line);
-}
-
-static void log_failure(const char *event, const struct vgm_err *err)
-{
-	struct vgm_log_line line;
-	vgm_log_start(&line, VGM_LOG_ERROR, event);
-	vgm_log_err(&line, err);
-	vgm_log_end(&line);
-}
 
 /* ---- starting a unit ---- */
 
@@ -208,7 +186,7 @@ static void restart_unit(void *context)
 		return;
 	if (r == 0)
 		vgm_err_set(&err, VGM_E_CLOSED, "%s ended at its start", vgm_role_name(u->kind->role));
-	log_failure("restart_failed", &err);
+	vgm_master_log_failure("restart_failed", &err);
 	if (u->pid == 0)
 		vgm_timer_in(u->restart, RESTART_LAST_MS);
 }
@@ -280,7 +258,7 @@ static void save_strikes(struct master *m)
 	if (r == 0)
 		r = vgm_file_replace_at(m->state.state_fd, "strikes", vgm_buf_slice(&bytes), 0600, &err);
 	if (r < 0)
-		log_failure("strikes_not_saved", &err);
+		vgm_master_log_failure("strikes_not_saved", &err);
 }
 
 static void on_strike(struct master *m, const struct vgm_msg_strike *s)
@@ -397,13 +375,13 @@ static void unit_died(struct master *m, struct unit *u, int status)
 	vgm_channel_free(&u->channel);
 	if (m->stopping) {
 		if (status != 0)
-			log_unit(VGM_LOG_WARNING, "role_ended_badly", u, status);
+			vgm_master_log_unit(VGM_LOG_WARNING, "role_ended_badly", u->kind, status);
 		vgm_timer_in(m->stop_timer, 0);
 		return;
 	}
 	/* keyd, to read new certificates. */
 	bool meant = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	log_unit(meant ? VGM_LOG_INFO : VGM_LOG_ERROR, meant ? "role_restarts" : "role_died", u, status);
+	vgm_master_log_unit(meant ? VGM_LOG_INFO : VGM_LOG_ERROR, meant ? "role_restarts" : "role_died", u->kind, status);
 	/* Before the first time that all serve, a role that cannot start is the end. */
 	if (!m->announced && WIFEXITED(status) && !meant) {
 		m->status = EXIT_SYSTEM;
@@ -418,29 +396,6 @@ static void unit_died(struct master *m, struct unit *u, int status)
 
 /* ---- reload ---- */
 
-static void log_fault(const struct vgm_conf_fault *fault)
-{
-	struct vgm_log_line line;
-	vgm_log_start(&line, VGM_LOG_ERROR, "reload_refused");
-	vgm_log_u64(&line, "line", fault->line);
-	vgm_log_u64(&line, "column", fault->column);
-	vgm_log_text(&line, "option", fault->path);
-	vgm_log_text(&line, "expected", fault->expected);
-	vgm_log_text(&line, "found", fault->found);
-	vgm_log_end(&line);
-}
-
-static void log_restart_needed(const struct vgm_conf *old, const struct vgm_conf *fresh)
-{
-	VGM_CLEANUP(vgm_buf_release) struct vgm_buf names = VGM_BUF_INIT(8000);
-	struct vgm_log_line line;
-	if (vgm_conf_restart_needed(old, fresh, &names) < 0 || names.len == 0)
-		return;
-	vgm_log_start(&line, VGM_LOG_WARNING, "restart_needed");
-	vgm_log_str(&line, "options", vgm_buf_slice(&names));
-	vgm_log_end(&line);
-}
-
 /* The old configuration stays unless all of the new one is good. */
 static void reload(struct master *m)
 {
@@ -453,9 +408,9 @@ static void reload(struct master *m)
 	int r = vgm_master_read_conf(m->conf_path, &fresh, &fault, &err);
 	if (r < 0) {
 		if (fault.path[0] || fault.line)
-			log_fault(&fault);
+			vgm_master_log_fault(&fault);
 		else
-			log_failure("reload_refused", &err);
+			vgm_master_log_failure("reload_refused", &err);
 		return;
 	}
 	r = vgm_master_check_tls(&fresh, &err);
@@ -463,10 +418,10 @@ static void reload(struct master *m)
 		r = vgm_master_read_people(&fresh, &people, &err);
 	if (r < 0) {
 		vgm_conf_release(&fresh);
-		log_failure("reload_refused", &err);
+		vgm_master_log_failure("reload_refused", &err);
 		return;
 	}
-	log_restart_needed(&m->conf, &fresh);
+	vgm_master_log_restart_needed(&m->conf, &fresh);
 	/* Roles must agree on these, those too that are started anew: a key that keyd
 	 * wrapped for one entity does not open for another. */
 	vgm_conf_keep(&fresh, &m->conf);
@@ -540,7 +495,7 @@ static void load_strikes(struct master *m)
 	if (r == 0)
 		r = vgm_strikes_read(vgm_buf_slice(&bytes), &m->strikes, &err);
 	if (r < 0 && r != VGM_E_NOTFOUND)
-		log_failure("strikes_not_read", &err);
+		vgm_master_log_failure("strikes_not_read", &err);
 }
 
 static int start_all(struct master *m, struct vgm_err *err)
@@ -584,25 +539,18 @@ static void set_up_log(const struct vgm_conf *conf)
 	vgm_log_setup("master", level, conf->log_personal, vgm_log_to_stderr, NULL);
 }
 
-/* What this machine gives the sandbox, and what it does with memory (rule 11: swap
- * off, encrypted, or said at start). */
-static void log_platform(void)
+static void release(struct master *m)
 {
-	VGM_CLEANUP(vgm_buf_release) struct vgm_buf swaps = VGM_BUF_INIT(4000);
-	struct vgm_log_line line;
-	struct vgm_err err;
-	vgm_log_start(&line, VGM_LOG_INFO, "platform");
-	vgm_log_flag(&line, "seccomp", vgm_sandbox_has_seccomp());
-	vgm_log_u64(&line, "landlock", (uint64_t)vgm_sandbox_landlock_abi());
-	vgm_log_text(&line, "sandbox", vgm_sandbox_profile());
-	vgm_log_end(&line);
-	if (vgm_platform_swap_in_clear(&swaps, &err) < 0) {
-		log_failure("swap_unknown", &err);
-	} else if (swaps.len) {
-		vgm_log_start(&line, VGM_LOG_WARNING, "swap_in_use");
-		vgm_log_str(&line, "areas", vgm_buf_slice(&swaps));
-		vgm_log_end(&line);
+	for (size_t i = 0; i < vgm_unit_count; i++) {
+		vgm_channel_free(&m->units[i].channel);
+		vgm_timer_free(&m->units[i].restart);
 	}
+	vgm_timer_free(&m->stop_timer);
+	vgm_io_free(&m->signal_io);
+	vgm_loop_free(&m->loop);
+	vgm_master_state_release(&m->state);
+	vgm_conf_release(&m->conf);
+	vgm_free(m);
 }
 
 int vgm_master_run(struct vgm_conf *conf, const char *conf_path, enum vgm_lang lang)
@@ -611,7 +559,7 @@ int vgm_master_run(struct vgm_conf *conf, const char *conf_path, enum vgm_lang l
 	struct vgm_err err = {.code = 0};
 	*m = (struct master){.conf = *conf, .conf_path = conf_path, .lang = lang};
 	set_up_log(&m->conf);
-	log_platform();
+	vgm_master_log_platform();
 	m->conf_version = vgm_master_conf_version(&m->conf);
 	m->loop = vgm_loop_new();
 	m->stop_timer = vgm_timer_new(m->loop, "stop", go_on_stopping, m);
@@ -629,7 +577,7 @@ int vgm_master_run(struct vgm_conf *conf, const char *conf_path, enum vgm_lang l
 			if (m->units[i].pid)
 				kill(m->units[i].pid, SIGKILL);
 	}
-	vgm_master_state_release(&m->state);
-	vgm_conf_release(&m->conf);
-	return m->status;
+	int status = m->status;
+	release(m);
+	return status;
 }
