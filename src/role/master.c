@@ -381,14 +381,16 @@ static void unit_died(struct master *m, struct unit *u, int status)
 	}
 	/* keyd, to read new certificates. */
 	bool meant = WIFEXITED(status) && WEXITSTATUS(status) == 0;
-	vgm_master_log_unit(meant ? VGM_LOG_INFO : VGM_LOG_ERROR, meant ? "role_restarts" : "role_died", u->kind, status);
+	vgm_master_log_unit(meant ? VGM_LOG_INFO : VGM_LOG_ERROR,
+	    meant ? "role_restarts" : "role_died", u->kind, status);
 	/* Before the first time that all serve, a role that cannot start is the end. */
 	if (!m->announced && WIFEXITED(status) && !meant) {
 		m->status = EXIT_SYSTEM;
 		begin_stop(m);
 		return;
 	}
-	u->restart_ms = meant || lived > LIVED_WELL_MS || u->restart_ms == 0 ? RESTART_FIRST_MS : u->restart_ms * 2;
+	bool quick = meant || lived > LIVED_WELL_MS || u->restart_ms == 0;
+	u->restart_ms = quick ? RESTART_FIRST_MS : u->restart_ms * 2;
 	if (u->restart_ms > RESTART_LAST_MS)
 		u->restart_ms = RESTART_LAST_MS;
 	vgm_timer_in(u->restart, meant ? 0 : u->restart_ms);
