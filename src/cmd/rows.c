@@ -281,7 +281,9 @@ static void put_head(
 	put_time(list, run, word_at(row, "time"));
 	vgm_rows_size(run->lang, number_at(row, "size"), size);
 	const char *door = vgm_rows_text(row, "door", &text);
-	fprintf(out, ", %s%s%s\n", size, *door ? ", " : "", door);
+	fprintf(out, ", %s%s%s", size, *door ? ", " : "", door);
+	const char *machine = vgm_rows_text(row, "machine", &text);
+	fprintf(out, *machine ? " (%s)\n" : "%s\n", machine);
 	put_label(out, run, VGM_WORDS_rows_sender);
 	put_address(out, row, "sender");
 	putc('\n', out);

@@ -40,6 +40,14 @@ enum vgm_admit_flags {
 	VGM_ADMIT_ESMTP = 16,    /* greeted with EHLO */
 };
 
+/* What a machine's message needed mending for (devices' door). */
+enum vgm_machine_faults {
+	VGM_FAULT_BARE_LF = 1,
+	VGM_FAULT_BARE_CR = 2,
+	VGM_FAULT_PATH = 4, /* an address without <> */
+	VGM_FAULT_NAME = 8, /* greeted with a name that has spaces */
+};
+
 enum vgm_routing_flags {
 	VGM_ROUTING_8BIT = 1,
 	VGM_ROUTING_UTF8 = 2,

@@ -119,8 +119,8 @@ static void fill_record(struct vgm_filter_record *rec, const struct vgm_filter_w
 	    .conf_version = w->run->conf_version,
 	    .routing = {.instance = m->instance, .sender = m->sender, .ret = m->ret,
 	        .envid = m->envid, .received_us = m->received_us, .size = m->size,
-	        .expires_ms = w->conf->expire, .recipients = m->recipients,
-	        .recipients_count = m->recipients_count,
+	        .expires_ms = w->conf->expire, .machine = m->machine, .faults = m->faults,
+	        .recipients = m->recipients, .recipients_count = m->recipients_count,
 	        .flags = (uint8_t)((flags & VGM_ADMIT_8BIT ? VGM_ROUTING_8BIT : 0) |
 	            (flags & VGM_ADMIT_UTF8 ? VGM_ROUTING_UTF8 : 0) |
 	            (flags & VGM_ADMIT_SEAL_ONLY ? VGM_ROUTING_HELD : 0))},

@@ -69,11 +69,10 @@ struct vgm_smtpd_networks {
 	size_t count;
 };
 
-/* A copier or lab machine, and what it did wrong. */
+/* A copier or lab machine. */
 struct vgm_smtpd_machine {
 	struct vgm_network network;
 	const struct vgm_conf_device *conf;
-	uint64_t messages, repaired, bare_lf, bare_cr;
 };
 
 /* The whole of one smtpd. */

@@ -163,32 +163,30 @@ static void refuse(struct vgm_smtpd_session *s, enum vgm_words_id why)
 	s->spoke_ms = vgm_clock_mono_ms();
 }
 
-/* A machine's mistakes, for the people who look after it. */
+/* A machine's mistakes, for the people who look after it. The ledger gets them
+ * with the message (vgm devices); how many there were stands in the log only. */
 static void note_machine(struct vgm_smtpd_session *s, const struct vgm_smtp_transaction *t)
 {
-	struct vgm_smtpd_machine *m = vgm_smtpd_machine_at(s->door, s->address.ip);
+	const struct vgm_smtpd_machine *m = vgm_smtpd_machine_at(s->door, s->address.ip);
 	struct vgm_log_line line;
-	if (!m)
+	if (!m || !t->faults)
 		return;
-	m->messages++;
-	if (!t->bare_cr && !t->bare_lf)
-		return;
-	m->repaired++;
-	m->bare_cr += t->bare_cr;
-	m->bare_lf += t->bare_lf;
 	vgm_log_start(&line, VGM_LOG_WARNING, "machine_faults");
 	vgm_log_text(&line, "machine", m->conf->name);
 	vgm_log_ip(&line, "client", s->address.ip);
 	vgm_log_u64(&line, "bare_cr", t->bare_cr);
 	vgm_log_u64(&line, "bare_lf", t->bare_lf);
-	vgm_log_u64(&line, "repaired_messages", m->repaired);
-	vgm_log_u64(&line, "messages", m->messages);
+	vgm_log_u64(&line, "path", (t->faults & VGM_FAULT_PATH) != 0);
+	vgm_log_u64(&line, "name", (t->faults & VGM_FAULT_NAME) != 0);
 	vgm_log_end(&line);
 }
 
 static struct vgm_msg_admit job(struct vgm_smtpd_session *s, const struct vgm_smtp_transaction *t)
 {
 	const struct vgm_smtp_connection *c = vgm_smtp_session_connection(s->smtp);
+	bool devices = s->door->run->instance == VGM_INSTANCE_DEVICES;
+	const struct vgm_smtpd_machine *machine =
+	    devices ? vgm_smtpd_machine_at(s->door, s->address.ip) : NULL;
 	struct vgm_msg_admit m = {.session = s->admit_id,
 	    .instance = (uint8_t)s->door->run->instance,
 	    .flags = (uint8_t)(t->flags | (must_seal_only(s) ? VGM_ADMIT_SEAL_ONLY : 0u)),
@@ -202,6 +200,8 @@ static struct vgm_msg_admit job(struct vgm_smtpd_session *s, const struct vgm_sm
 	    .envid = t->envid,
 	    .recipients = t->recipients,
 	    .recipients_count = t->recipients_count,
+	    .machine = machine ? vgm_slice_str(machine->conf->name) : VGM_SLICE_NONE,
+	    .faults = machine ? (uint8_t)t->faults : 0,
 	    .size = t->size,
 	    .body = s->body_fd};
 	memcpy(m.client, s->address.ip, sizeof m.client);

@@ -28,7 +28,12 @@ static const struct vgm_smtp_events events = {vgm_smtpd_rule_mail, vgm_smtpd_rul
 
 static void log_session(struct vgm_log_line *line, const struct vgm_smtpd_session *s)
 {
+	const struct vgm_smtpd_machine *machine = NULL;
+	if (s->door->run->instance == VGM_INSTANCE_DEVICES)
+		machine = vgm_smtpd_machine_at(s->door, s->address.ip);
 	vgm_log_ip(line, "client", s->address.ip);
+	if (machine)
+		vgm_log_text(line, "machine", machine->conf->name);
 	vgm_log_text(line, "reference", s->reference);
 }
 

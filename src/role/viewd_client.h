@@ -19,6 +19,7 @@ enum vgm_viewd_job {
 	VGM_VIEWD_JOB_ONE,    /* looks for the one message that an act or show names */
 	VGM_VIEWD_JOB_ANSWER, /* ledgerd or the show pool has been asked */
 	VGM_VIEWD_JOB_REBUILD,
+	VGM_VIEWD_JOB_DEVICES, /* rows of machines */
 };
 
 struct vgm_viewd_client;
@@ -44,6 +45,7 @@ struct vgm_viewd_client {
 	uint64_t session, deadline_ms;
 	struct vgm_view_filter filter;
 	struct vgm_view_search *search;
+	struct vgm_view_device_cursor device; /* JOB_DEVICES: how far it is */
 	uint64_t found; /* JOB_ONE: its sequence */
 	size_t limit;
 	bool all;

@@ -113,6 +113,23 @@ static void step_rebuild(struct vgm_viewd_client *c)
 	(void)!vgm_viewd_send_row(c, row);
 }
 
+static void step_devices(struct vgm_viewd_client *c)
+{
+	const struct vgm_conf *conf = &c->control->run->conf;
+	struct vgm_err err = {.code = 0};
+	struct vgm_views *views = vgm_viewd_client_views(c);
+	if (!views)
+		return;
+	int r = vgm_view_row_devices(views, conf->devices, conf->devices_count, &c->device,
+	    vgm_viewd_send_row, c, &err);
+	if (r == 0)
+		vgm_viewd_end_well(c);
+	else if (r < 0 && c->sent == 0)
+		vgm_viewd_end_err(c, &err);
+	else if (r < 0)
+		vgm_viewd_client_clear(c);
+}
+
 uint64_t vgm_viewd_step(struct vgm_viewd_client *c)
 {
 	bool paused = vgm_channel_waiting(c->channel) > VGM_VIEWD_ROWS_WAITING;
@@ -120,13 +137,16 @@ uint64_t vgm_viewd_step(struct vgm_viewd_client *c)
 		step_search(c);
 	else if (c->job == VGM_VIEWD_JOB_ONE)
 		step_one(c);
+	else if (c->job == VGM_VIEWD_JOB_DEVICES && !paused)
+		step_devices(c);
 	else if (c->job == VGM_VIEWD_JOB_REBUILD && !paused)
 		step_rebuild(c);
 	else if (c->job == VGM_VIEWD_JOB_ANSWER && vgm_clock_mono_ms() >= c->deadline_ms)
 		vgm_viewd_no_answer(c);
 	if (c->job == VGM_VIEWD_JOB_NONE)
 		return UINT64_MAX;
-	if (c->job == VGM_VIEWD_JOB_SEARCH || c->job == VGM_VIEWD_JOB_ONE)
+	if (c->job == VGM_VIEWD_JOB_SEARCH || c->job == VGM_VIEWD_JOB_ONE ||
+	    c->job == VGM_VIEWD_JOB_DEVICES)
 		return paused ? PAUSE_MS : 0;
 	return LOOK_MS;
 }
@@ -159,6 +179,13 @@ static void begin_one(struct vgm_viewd_client *c)
 		return;
 	}
 	start_search(c, 1, VGM_VIEWD_JOB_ONE);
+}
+
+static void begin_devices(struct vgm_viewd_client *c)
+{
+	c->device = (struct vgm_view_device_cursor){.named = 0};
+	c->job = VGM_VIEWD_JOB_DEVICES;
+	vgm_viewd_work_soon(c->control, 0);
 }
 
 static void begin_count(struct vgm_viewd_client *c)
@@ -282,6 +309,7 @@ static const struct vgm_viewd_verb verbs[] = {
     {.name = "search", .begin = begin_list, .source = ALL, .none_is_no = true, .needs_word = true},
     {.name = "show head", .begin = begin_one, .source = ALL, .what = VGM_SHOW_HEAD},
     {.name = "show raw", .begin = begin_one, .source = ALL, .what = VGM_SHOW_RAW},
+    {.name = "devices", .begin = begin_devices},
     {.name = "ledger info", .begin = begin_info},
     {.name = "ledger events", .begin = begin_events},
     {.name = "ledger rebuild", .begin = begin_rebuild},

@@ -5,6 +5,7 @@
 #ifndef VGM_VIEW_QUERY_H
 #define VGM_VIEW_QUERY_H
 
+#include "conf/conf.h"
 #include "view/store.h"
 
 enum vgm_view_source {
@@ -83,6 +84,16 @@ int vgm_view_row_message(struct vgm_views *, uint64_t sequence, bool history, vg
  * the last one given. */
 int vgm_view_row_events(struct vgm_views *, uint64_t before, size_t limit, uint64_t *out_last,
     size_t *out_count, vgm_view_emit *, void *context, struct vgm_err *) VGM_MUST_USE;
+/* One slice of a row for each machine: those named by the configuration in its
+ * order, then others that sent in the open window, by name. Begins with a cursor
+ * of zeros. 1 = call again; 0 = done. */
+struct vgm_view_device_cursor {
+	size_t named;
+	uint8_t last[100];
+	size_t last_len;
+};
+int vgm_view_row_devices(struct vgm_views *, const struct vgm_conf_device *named, size_t count,
+    struct vgm_view_device_cursor *, vgm_view_emit *, void *context, struct vgm_err *) VGM_MUST_USE;
 /* One row for each view: name, class, rows. */
 int vgm_view_row_views(struct vgm_views *, vgm_view_emit *, void *context, struct vgm_err *)
     VGM_MUST_USE;

@@ -101,8 +101,8 @@ static int read_mail(struct vgm_views *v, uint64_t seq, json_t **out, struct vgm
 {
 	static const char sql[] =
 	    "SELECT m.id, m.seq, m.type, m.time, m.door, m.sender, m.size, m.state, m.related,"
-	    " h.since, h.why FROM mail m LEFT JOIN held h ON m.state = 10 AND h.id = m.id"
-	    " WHERE m.seq = ?1";
+	    " h.since, h.why, m.machine FROM mail m"
+	    " LEFT JOIN held h ON m.state = 10 AND h.id = m.id WHERE m.seq = ?1";
 	_Static_assert(VGM_VIEW_HELD == 10, "as the statement has it");
 	sqlite3_stmt *st;
 	int r = vgm_views_statement(v, sql, &st, err);
@@ -122,6 +122,8 @@ static int read_mail(struct vgm_views *v, uint64_t seq, json_t **out, struct vgm
 	set(mail, "type", json_string(notice ? "notice" : "mail"));
 	set(mail, "time", json_time(vgm_views_column_u64(st, 3)));
 	set(mail, "door", json_string(door_name(sqlite3_column_int(st, 4))));
+	if (sqlite3_column_type(st, 11) != SQLITE_NULL)
+		set(mail, "machine", json_column(st, 11));
 	set(mail, "sender", json_column(st, 5));
 	set(mail, "size", json_count(st, 6));
 	set(mail, "status", json_string(vgm_view_state_name(sqlite3_column_int(st, 7))));
@@ -326,6 +328,98 @@ int vgm_view_row_events(struct vgm_views *v, uint64_t before, size_t limit, uint
 	sqlite3_reset(st);
 	*out_count = count;
 	return r < 0 ? r : given < 0 ? given : 0;
+}
+
+/* ---- machines ---- */
+
+#define DEVICES_AT_ONCE 50
+#define DEVICE_SUMS                                                                                \
+	"SELECT machine, sum(messages), sum(repaired), sum(undelivered), max(last), sum(bare_lf)," \
+	" sum(bare_cr), sum(path), sum(name) FROM device "
+
+/* Without messages the sums are NULL, which is 0. */
+static json_t *json_device(sqlite3_stmt *st, const char *name, const char *address)
+{
+	static const char *const faults[] = {"bare_lf", "bare_cr", "path", "name"};
+	json_t *o = json_object(), *found = json_object();
+	set(o, "machine", name ? json_text(vgm_slice_str(name)) : json_column(st, 0));
+	if (address)
+		set(o, "address", json_text(vgm_slice_str(address)));
+	set(o, "configured", json_boolean(name != NULL));
+	set(o, "messages", json_count(st, 1));
+	set(o, "repaired", json_count(st, 2));
+	set(o, "undelivered", json_count(st, 3));
+	if (sqlite3_column_type(st, 4) != SQLITE_NULL)
+		set(o, "last", json_time(vgm_views_column_u64(st, 4)));
+	for (size_t i = 0; i < VGM_ARRAY_LEN(faults); i++)
+		set(found, faults[i], json_count(st, 5 + (int)i));
+	set(o, "faults", found);
+	return o;
+}
+
+static int give_named(struct vgm_views *v, const struct vgm_conf_device *device,
+    vgm_view_emit *emit, void *context, struct vgm_err *err)
+{
+	static const char sql[] = DEVICE_SUMS "WHERE machine = ?1";
+	sqlite3_stmt *st;
+	int r = vgm_views_statement(v, sql, &st, err);
+	if (r < 0)
+		return r;
+	vgm_views_bind_text(st, 1, vgm_slice_str(device->name));
+	r = vgm_views_step(v, st, err);
+	if (r < 0)
+		return r;
+	json_t *o = json_device(st, device->name, device->address);
+	sqlite3_reset(st);
+	return give(o, emit, context);
+}
+
+static bool is_named(struct vgm_slice machine, const struct vgm_conf_device *named, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (vgm_slice_eq(machine, vgm_slice_str(named[i].name)))
+			return true;
+	return false;
+}
+
+/* Machines that have sent in the window and are named no more, after the cursor. */
+static int give_others(struct vgm_views *v, const struct vgm_conf_device *named, size_t count,
+    struct vgm_view_device_cursor *at, vgm_view_emit *emit, void *context, struct vgm_err *err)
+{
+	static const char sql[] =
+	    DEVICE_SUMS "WHERE machine > ?1 GROUP BY machine ORDER BY machine LIMIT ?2";
+	struct vgm_view_device_cursor from = *at;
+	sqlite3_stmt *st;
+	size_t seen = 0;
+	int r = vgm_views_statement(v, sql, &st, err), given = 0;
+	if (r < 0)
+		return r;
+	vgm_views_bind_text(st, 1, vgm_slice(from.last, from.last_len));
+	vgm_views_bind_u64(st, 2, DEVICES_AT_ONCE);
+	while (given >= 0 && (r = vgm_views_step(v, st, err)) == 1) {
+		struct vgm_slice machine = vgm_views_column(st, 0);
+		at->last_len = vgm_min_size(machine.len, sizeof at->last);
+		memcpy(at->last, machine.data, at->last_len);
+		seen++;
+		if (!is_named(machine, named, count))
+			given = give(json_device(st, NULL, NULL), emit, context);
+	}
+	sqlite3_reset(st);
+	return r < 0 ? r : given < 0 ? given : seen == DEVICES_AT_ONCE;
+}
+
+int vgm_view_row_devices(struct vgm_views *v, const struct vgm_conf_device *named, size_t count,
+    struct vgm_view_device_cursor *at, vgm_view_emit *emit, void *context, struct vgm_err *err)
+{
+	if (at->named >= count)
+		return give_others(v, named, count, at, emit, context, err);
+	for (size_t i = 0; i < DEVICES_AT_ONCE && at->named < count; i++) {
+		int r = give_named(v, &named[at->named], emit, context, err);
+		if (r < 0)
+			return r;
+		at->named++;
+	}
+	return 1;
 }
 
 /* ---- the views themselves ---- */

@@ -17,9 +17,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define APPLICATION_ID 0x56674d56 /* "VgMV" */
-#define STATEMENTS_MAX 48
+#define STATEMENTS_MAX 64
 #define PROGRESS_STEPS 20000 /* virtual machine steps between two looks at the clock */
 
 struct vgm_views {
@@ -476,6 +476,9 @@ int vgm_views_forget(
 	static const char mails[] = "DELETE FROM mail WHERE seq IN " FORGOTTEN;
 	_Static_assert(VGM_VIEW_QUEUED == 8, "states below are final");
 	int r = vgm_views_begin(v, err);
+	for (size_t i = 0; r == 0 && i < vgm_view_table_len; i++)
+		if (vgm_view_table[i]->forget)
+			r = vgm_view_table[i]->forget(v, day, err);
 	if (r == 0)
 		r = forget_rows(v, recipients, day, max, err);
 	if (r == 0)

@@ -46,7 +46,8 @@ int vgm_views_commit(struct vgm_views *, struct vgm_view_place, struct vgm_err *
 void vgm_views_rollback(struct vgm_views *); /* takes one that has not begun */
 
 /* Messages of a day whose key is destroyed leave the open window: at most max of
- * those that are finished go. In a transaction of its own. */
+ * those that are finished go, and what machines sent that day is not counted any
+ * more. In a transaction of its own. */
 int vgm_views_forget(
     struct vgm_views *, uint32_t day, size_t max, size_t *out_count, struct vgm_err *) VGM_MUST_USE;
 

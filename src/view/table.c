@@ -8,6 +8,7 @@ const struct vgm_view *const vgm_view_table[] = {
     &vgm_view_queue,
     &vgm_view_quarantine,
     &vgm_view_audit,
+    &vgm_view_devices,
 };
 const size_t vgm_view_table_len = VGM_ARRAY_LEN(vgm_view_table);
 

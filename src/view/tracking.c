@@ -16,7 +16,7 @@ static const char schema[] =
     "CREATE TABLE mail(seq INTEGER PRIMARY KEY, id BLOB NOT NULL, time INTEGER NOT NULL,"
     " day INTEGER NOT NULL, type INTEGER NOT NULL, door INTEGER NOT NULL,"
     " state INTEGER NOT NULL, size INTEGER NOT NULL, segment INTEGER NOT NULL,"
-    " offset INTEGER NOT NULL, related BLOB, sender TEXT NOT NULL) STRICT;"
+    " offset INTEGER NOT NULL, related BLOB, sender TEXT NOT NULL, machine TEXT) STRICT;"
     "CREATE TABLE recipient(seq INTEGER NOT NULL, n INTEGER NOT NULL, state INTEGER NOT NULL,"
     " address TEXT NOT NULL, route TEXT NOT NULL, reason TEXT NOT NULL,"
     " PRIMARY KEY(seq, n)) STRICT, WITHOUT ROWID;"
@@ -60,7 +60,7 @@ static int add_mail(
     struct vgm_views *v, const struct vgm_view_entry *entry, int state, struct vgm_err *err)
 {
 	static const char sql[] =
-	    "INSERT INTO mail VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+	    "INSERT INTO mail VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 	const struct vgm_record *record = entry->record;
 	sqlite3_stmt *st;
 	int r = vgm_views_statement(v, sql, &st, err);
@@ -79,6 +79,8 @@ static int add_mail(
 	if (!vgm_is_zero(record->related, sizeof record->related))
 		vgm_views_bind_blob(st, 11, record->related, sizeof record->related);
 	vgm_views_bind_text(st, 12, entry->mail->sender);
+	if (entry->mail->machine.len)
+		vgm_views_bind_text(st, 13, entry->mail->machine);
 	return vgm_views_run(v, st, err);
 }
 

@@ -69,13 +69,15 @@ struct vgm_view {
 	enum vgm_view_class class;
 	const char *schema;     /* CREATE statements */
 	const char *count;      /* SELECT of the number that `vgm ledger info` shows */
-	/* Either may be NULL. */
+	/* Each may be NULL. */
 	int (*apply)(struct vgm_views *, const struct vgm_view_entry *, struct vgm_err *);
 	int (*moved)(struct vgm_views *, const struct vgm_view_move *, struct vgm_err *);
+	/* The day's key is destroyed; may be told more than once. */
+	int (*forget)(struct vgm_views *, uint32_t day, struct vgm_err *);
 };
 
 extern const struct vgm_view vgm_view_tracking, vgm_view_queue, vgm_view_quarantine,
-    vgm_view_audit;
+    vgm_view_audit, vgm_view_devices;
 extern const struct vgm_view *const vgm_view_table[];
 extern const size_t vgm_view_table_len;
 

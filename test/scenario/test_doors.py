@@ -79,6 +79,46 @@ def test_devices_inside_only(scene):
     scene.settle()
 
 
+def test_machine_faults(scene):
+    """Each machine's messages and faults are listed, by name; what was refused is in the log."""
+    sink = scene.sink(lambda session, stage, detail: '550 5.1.1 nobody\r\n'
+        if stage == 'rcpt' and 'lost@' in detail else None)
+    gateway = scene.gateway(sink, start=False)
+    gateway.options['devices']['machines'] = [{'name': 'copieur 3', 'address': '127.0.0.1'},
+        {'name': 'automate', 'address': '127.0.0.2'}, {'name': 'neuf', 'address': '127.0.0.3'}]
+    gateway.write_config()
+    gateway.start()
+    with Client(gateway.devices) as client:
+        client.expect('HELO copieur salle 3', 250)
+        client.expect('MAIL FROM:copieur@hopital.test', 250)
+        client.expect('RCPT TO:<x@ailleurs.example>', 550)
+        client.expect('RCPT TO:<a@hopital.test>', 250)
+        client.expect('DATA', 354)
+        client.send(COPIER % 7 + b'\r\n.\r\n')
+        expect(client.reply().code == 250, 'refused')
+        client.quit()
+    scene.accounts.note('copieur@hopital.test', ['a@hopital.test'],
+        (COPIER % 7 + b'\r\n').replace(b'\r\n', b'\n').replace(b'\n', b'\r\n'), True)
+    scene.accounts.post(gateway.devices, 'copieur@hopital.test', 'b@hopital.test', message())
+    scene.accounts.post(gateway.devices, 'm@hopital.test', 'lost@hopital.test', message(),
+        source='127.0.0.2')
+    scene.settle()
+    rows = {row['machine']: row for row in gateway.rows('devices')}
+    expect(list(rows) == ['copieur 3', 'automate', 'neuf'], rows)
+
+    def is_so(machine, messages, repaired, undelivered, **faults):
+        row, none = rows[machine], dict.fromkeys(('bare_lf', 'bare_cr', 'path', 'name'), 0)
+        found = (row['messages'], row['repaired'], row['undelivered'], row['faults'])
+        expect(found == (messages, repaired, undelivered, {**none, **faults}), row)
+    is_so('copieur 3', 2, 1, 0, bare_lf=1, path=1, name=1)
+    is_so('automate', 1, 0, 1)
+    is_so('neuf', 0, 0, 0)
+    text = gateway.run('devices')
+    expect('copieur 3' in text and 'LF' in text, text)
+    expect('"machine":"copieur 3"' in gateway.log() and 'smtp_machine_outside' in gateway.log(),
+        'the refusal is not in the log')
+
+
 def test_submit_by_address(scene):
     """Relays that are named may submit; another address may not."""
     sink = scene.sink()

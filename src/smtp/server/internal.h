@@ -119,6 +119,8 @@ struct vgm_smtp_param {
 /* What stands behind "FROM:" or "TO:" and spaces; data is NULL when args begin
  * with something else. */
 struct vgm_slice vgm_smtp_behind(struct vgm_slice args, struct vgm_slice keyword);
+/* Of a path that was read: enum vgm_machine_faults. */
+unsigned vgm_smtp_path_faults(struct vgm_slice rest);
 /* 1 = one was read; 0 = none left; VGM_E_INVALID. */
 int vgm_smtp_next_param(struct vgm_slice *rest, struct vgm_smtp_param *out) VGM_MUST_USE;
 

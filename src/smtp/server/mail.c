@@ -127,6 +127,7 @@ static struct vgm_smtp_answer read_args(
 		flags |= VGM_SMTP_PATH_BARE;
 	if (!rest.data || vgm_smtp_path_parse(rest, flags, sender, &used, NULL) < 0)
 		return (struct vgm_smtp_answer){501, "5.1.7", VGM_WORDS_smtp_bad_sender};
+	m->seen.faults |= vgm_smtp_path_faults(rest);
 	rest = vgm_slice_from(rest, used);
 	while ((r = vgm_smtp_next_param(&rest, &p)) > 0) {
 		struct vgm_smtp_answer no = read_param(s, m, &p);

@@ -25,6 +25,11 @@ struct vgm_slice vgm_smtp_behind(struct vgm_slice args, struct vgm_slice keyword
 	return rest;
 }
 
+unsigned vgm_smtp_path_faults(struct vgm_slice rest)
+{
+	return rest.len && rest.data[0] == '<' ? 0 : VGM_FAULT_PATH;
+}
+
 int vgm_smtp_next_param(struct vgm_slice *rest, struct vgm_smtp_param *out)
 {
 	size_t start = 0;

@@ -109,6 +109,7 @@ static struct vgm_smtp_answer read_path(
 			return (struct vgm_smtp_answer){553, "5.6.7", VGM_WORDS_smtp_needs_utf8};
 		return (struct vgm_smtp_answer){501, "5.1.3", VGM_WORDS_smtp_bad_recipient};
 	}
+	s->transaction->seen.faults |= vgm_smtp_path_faults(*rest);
 	*rest = vgm_slice_from(*rest, used);
 	if (vgm_smtp_domain_of(vgm_buf_slice(mailbox)).len)
 		return fine;

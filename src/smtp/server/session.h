@@ -65,6 +65,7 @@ struct vgm_smtp_transaction {
 	uint64_t declared_size;             /* 0 = not said */
 	uint64_t size;                      /* of the body, when it is whole */
 	uint64_t bare_cr, bare_lf;          /* repaired line ends */
+	unsigned faults;                    /* enum vgm_machine_faults */
 };
 
 /* What the owner decides and takes; context is the one given to new. Functions

@@ -110,6 +110,14 @@ struct vgm_smtp_answer vgm_smtp_body_fault(const struct vgm_smtp_session *s)
 	return (struct vgm_smtp_answer){0};
 }
 
+static unsigned body_faults(const struct vgm_smtp_session *s)
+{
+	const struct vgm_smtp_data *data = &s->transaction->data;
+	struct vgm_slice name = vgm_buf_slice(&s->connection.helo);
+	return (data->bare_lf ? VGM_FAULT_BARE_LF : 0u) | (data->bare_cr ? VGM_FAULT_BARE_CR : 0u) |
+	       (vgm_slice_find(name, ' ') < name.len ? VGM_FAULT_NAME : 0u);
+}
+
 void vgm_smtp_body_end(struct vgm_smtp_session *s)
 {
 	struct transaction *t = s->transaction;
@@ -123,6 +131,7 @@ void vgm_smtp_body_end(struct vgm_smtp_session *s)
 	t->seen.bare_lf = t->data.bare_lf;
 	t->seen.flags |= t->data.seen & VGM_SMTP_DATA_8BIT ? VGM_ADMIT_8BIT : 0u;
 	t->seen.flags |= t->data.bare_cr || t->data.bare_lf ? VGM_ADMIT_REPAIRED : 0u;
+	t->seen.faults |= body_faults(s);
 	/* The body is the owner's from here on. */
 	t->body_open = false;
 	vgm_smtp_set_state(s, VGM_SMTP_WAIT_MESSAGE);

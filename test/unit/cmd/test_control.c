@@ -93,6 +93,24 @@ static const struct call calls[] = {
         0, "\"recipients\":[],\"head\":{\"subject\":\"x\"}}\n", NULL},
     {{"show", "012345"}, "show head|012345", {0}, NULL, 1, "view_closed", "012345", 1, NULL,
         "cannot be opened"},
+    {{"devices"}, "devices",
+        {"{\"machine\":\"copieur \\u001b\",\"configured\":true,\"messages\":12,\"repaired\":3,"
+         "\"undelivered\":1,\"last\":\"2001-01-01T00:00:00Z\","
+         "\"faults\":{\"bare_lf\":2,\"bare_cr\":0,\"path\":3,\"name\":0}}"},
+        NULL, 0, "", "", 0,
+        "    line ends of LF alone: 2; addresses without <>: 3\n", NULL},
+    {{"devices"}, "devices",
+        {"{\"machine\":\"lab\",\"configured\":true,\"messages\":0,\"faults\":{}}",
+            "{\"machine\":\"old\",\"configured\":false,\"messages\":1}"},
+        NULL, 0, "", "", 0,
+        "lab                         never     0         0         0\n"
+        "old                         never     1         0         0\n"
+        "    is not in the configuration any more\n",
+        NULL},
+    {{"devices", "--json"}, "devices", {"{\"machine\":\"lab\"}"}, NULL, 0, "", "", 0,
+        "{\"machine\":\"lab\"}\n", NULL},
+    {{"devices"}, "devices", {0}, NULL, 0, "", "", 0, "no machine is named", NULL},
+    {{"devices", "x"}, NULL, {0}, NULL, 0, "", "", VGM_EXIT_USAGE, NULL, "x"},
     {{"ledger"}, "ledger info",
         {"{\"records\":7,\"segment\":1,\"offset\":99,\"viewed\":5,\"behind\":2}",
             "{\"view\":\"queue\",\"class\":\"A\",\"rows\":3}"},

@@ -135,6 +135,10 @@ static char *print_rows(vgm_control_row *row, enum vgm_lang lang, const char *co
 	"\"last\":{\"reply\":\"451 later\",\"peer\":\"mx.d\",\"tls\":\"TLSv1.3\"},"                \
 	"\"history\":[{\"time\":\"2026-11-23T21:25:00.000Z\",\"attempt\":1,"                       \
 	"\"status\":\"deferred\",\"reply\":\"451 later\",\"peer\":\"mx.d\"}]}]}"
+#define SCANNED                                                                                    \
+	"{\"id\":\"cc\",\"time\":\"2026-11-23T21:20:00.000Z\",\"sender\":\"s@t\",\"size\":1,"         \
+	"\"door\":\"devices\",\"machine\":\"copieur %s\\u001b\",\"status\":\"queued\","              \
+	"\"recipients\":[]}"
 #define HELD                                                                                       \
 	"{\"reference\":\"ffff\",\"status\":\"held\",\"sender\":\"x@y\\u001b\","                   \
 	"\"held\":{\"why\":\"rule 1\",\"since\":\"2026-11-23T21:20:00Z\"},\"recipients\":[]}"
@@ -156,7 +160,7 @@ static void test_list(void **state)
 static void test_track(void **state)
 {
 	(void)state;
-	const char *const rows[] = {DEFERRED, HELD, NULL};
+	const char *const rows[] = {DEFERRED, HELD, SCANNED, NULL};
 	char *text = print_rows(vgm_rows_track, VGM_EN, rows);
 	assert_string_equal(text,
 	    "Notice 0123456789abcdef0123456789abcdef\n"
@@ -170,7 +174,11 @@ static void test_track(void **state)
 	    "  accepted      , 0 B\n"
 	    "  sender        x@y\\x1b\n"
 	    "  status        held\n"
-	    "  held by       rule 1, 2026-11-23 21:20:00 UTC (10 min)\n");
+	    "  held by       rule 1, 2026-11-23 21:20:00 UTC (10 min)\n"
+	    "\nMessage cc\n"
+	    "  accepted      2026-11-23 21:20:00 UTC (10 min), 1 B, devices (copieur %s\\x1b)\n"
+	    "  sender        s@t\n"
+	    "  status        queued\n");
 	free(text);
 }
 

@@ -72,6 +72,7 @@ static void check_append(const struct scene *s, const struct vgm_msg_append *m, 
 	CHECK(m->type == VGM_RECORD_MAIL && m->day == 42 && m->wrap[0] == 9);
 	CHECK(vgm_msg_decode(VGM_MSG_routing, m->routing, NULL, &arena, &routing, NULL) == 0);
 	CHECK(routing.recipients_count == 1 && routing.size == sent.len);
+	CHECK(vgm_slice_eq(routing.machine, VGM_SLICE_LIT("copieur")) && routing.faults == 5);
 	CHECK(vgm_slice_eq(routing.recipients[0].route,
 	    s->flags & VGM_ADMIT_SEAL_ONLY ? VGM_SLICE_LIT("hold") : VGM_SLICE_LIT("mx:else.example")));
 	CHECK(vgm_unseal(&name, m->head, &plain, NULL) == 0);
@@ -157,7 +158,8 @@ static void play(const struct scene *s)
 	struct vgm_msg_admit m = {.session = 77, .instance = VGM_INSTANCE_RECEIVE, .flags = s->flags,
 	    .client[15] = 1,
 	    .helo = VGM_SLICE_LIT("client.example"), .sender = VGM_SLICE_LIT("s@else.example"),
-	    .recipients = &to, .recipients_count = 1, .size = message.len};
+	    .recipients = &to, .recipients_count = 1, .size = message.len,
+	    .machine = VGM_SLICE_LIT("copieur"), .faults = VGM_FAULT_BARE_LF | VGM_FAULT_PATH};
 	assert_int_equal(vgm_memfd_of("body", vgm_buf_slice(&message), &m.body, NULL), 0);
 	int r = vgm_filter_admit(&w, door[0], &m, &err);
 	assert_int_equal(r, s->refusal == 255 ? VGM_E_CLOSED : s->no_day_key ? VGM_E_CRYPTO : 0);

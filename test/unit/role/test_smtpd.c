@@ -652,6 +652,8 @@ static void test_devices(void **state)
 	const struct vgm_msg_admit *m = take_job(&d, &got);
 	assert_body(m, "Subject: scan\r\n\r\nhello\r\n");
 	assert_int_equal(m->flags, VGM_ADMIT_REPAIRED);
+	assert_int_equal(m->faults, VGM_FAULT_BARE_LF | VGM_FAULT_PATH | VGM_FAULT_NAME);
+	assert_true(vgm_slice_eq(m->machine, VGM_SLICE_LIT("copieur")));
 	assert_int_equal(m->instance, VGM_INSTANCE_DEVICES);
 	answer(&d, m->session, 250);
 	assert_string_equal(hear(fd, 1), "250");

@@ -107,6 +107,47 @@ static void test_garbage(void **state)
 	close(fd);
 }
 
+/* ---- machines ---- */
+
+static void test_devices(void **state)
+{
+	struct house *h = *state;
+	static const struct {
+		const char *machine;
+		bool configured;
+		int messages, repaired;
+	} expected[] = {{"copieur", true, 2, 1}, {"automate", true, 0, 0}, {"ancien", false, 1, 0}};
+	static const struct {
+		const char *machine;
+		uint8_t faults;
+	} sent[] = {{"copieur", 0}, {"ancien", 0}, {"copieur", VGM_FAULT_BARE_LF}};
+	struct vgm_recipient to = {.address = VGM_SLICE_LIT("infirmier@hopital.example"),
+	    .route = VGM_SLICE_LIT("route:main")};
+	fill(h);
+	for (size_t i = 0; i < VGM_ARRAY_LEN(sent); i++) {
+		struct vgm_msg_routing mail = {.instance = VGM_INSTANCE_DEVICES,
+		    .machine = vgm_slice_str(sent[i].machine), .faults = sent[i].faults,
+		    .recipients = &to, .recipients_count = 1};
+		append(h, VGM_RECORD_MAIL, (uint8_t)(0x44 + i), h->today, VGM_MSG_routing, &mail);
+	}
+	sync_ledger(h);
+	struct answer a = put(h, "devices", NULL);
+	assert_int_equal(a.code, 0);
+	assert_int_equal(json_array_size(a.rows), VGM_ARRAY_LEN(expected));
+	for (size_t i = 0; i < VGM_ARRAY_LEN(expected); i++) {
+		const json_t *row = json_array_get(a.rows, i);
+		assert_string_equal(text_at(&a, i, "machine"), expected[i].machine);
+		assert_int_equal(
+		    json_is_true(json_object_get(row, "configured")), expected[i].configured);
+		assert_int_equal(number_at(&a, i, "messages"), expected[i].messages);
+		assert_int_equal(number_at(&a, i, "repaired"), expected[i].repaired);
+	}
+	answer_release(&a);
+	a = put(h, "track", "444444");
+	assert_string_equal(text_at(&a, 0, "machine"), "copieur");
+	answer_release(&a);
+}
+
 /* ---- acts ---- */
 
 static void test_acts(void **state)
@@ -327,6 +368,7 @@ int main(void)
 	    HOUSE_TEST(test_wrong_questions),
 	    HOUSE_TEST(test_ambiguous),
 	    HOUSE_TEST(test_limit),
+	    HOUSE_TEST(test_devices),
 	    HOUSE_TEST(test_garbage),
 	    HOUSE_TEST(test_acts),
 	    HOUSE_TEST(test_ledgerd_goes),

@@ -38,6 +38,9 @@ struct house {
 
 /* ---- the house ---- */
 
+static const char house_options[] =
+    "devices: {machines: [{name: copieur, address: 10.0.0.1}, {name: automate, address: 10.0.0.2}]}";
+
 static inline int make_dir(const struct house *h, const char *name)
 {
 	char path[100];
@@ -58,10 +61,10 @@ static inline int control_address(const struct house *h, struct sockaddr_un *sa)
 static inline void start(struct house *h)
 {
 	struct vgm_msg_configure m = {.build = vgm_slice_str(vgm_build_id()), .version = 1,
-	    .options_size = 2, .directory = -1, .extra = h->views_dir, .ledger = h->ledger_dir};
+	    .options_size = strlen(house_options), .directory = -1, .extra = h->views_dir, .ledger = h->ledger_dir};
 	struct vgm_msg_listener l = {.socket = h->door};
 	h->viewd = role_fork(&vgm_role_viewd);
-	assert_int_equal(vgm_memfd_of("test", VGM_SLICE_LIT("{}"), &m.options, NULL), 0);
+	assert_int_equal(vgm_memfd_of("test", vgm_slice_str(house_options), &m.options, NULL), 0);
 	role_send(h->viewd.master, VGM_MSG_configure, &m);
 	close(m.options);
 	role_send(h->viewd.master, VGM_MSG_listener, &l);

@@ -143,7 +143,7 @@ static inline struct vgm_views *play_open_read(const char *path)
 static inline void play_dump(const char *path, struct vgm_buf *out)
 {
 	static const char *const tables[] = {"place", "mail", "recipient", "outcome", "open",
-	    "held", "event"};
+	    "held", "event", "device"};
 	sqlite3 *db;
 	vgm_buf_init(out, 16u << 20);
 	assert_int_equal(sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL), SQLITE_OK);

@@ -315,7 +315,8 @@ static void test_info(void **state)
 	static const struct {
 		const char *name;
 		int rows;
-	} expected[] = {{"tracking", 7}, {"queue", 3}, {"quarantine", 0}, {"audit", 5}};
+	} expected[] = {{"tracking", 7}, {"queue", 3}, {"quarantine", 0}, {"audit", 5},
+	    {"devices", 0}};
 	char path[64];
 	struct vgm_err err;
 	struct rows rows = {json_array()};
