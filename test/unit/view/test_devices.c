@@ -204,6 +204,7 @@ static void test_many(void **state)
 	enum { MANY = 173 };
 	static const size_t named_counts[] = {0, 1, 49, 50, 51, 100, MANY};
 	struct vgm_conf_device named[MANY];
+	char address[] = "10.0.0.1";
 	char path[64];
 	struct vgm_err err;
 	play_path(path);
@@ -213,7 +214,7 @@ static void test_many(void **state)
 		char name[101];
 		snprintf(name, sizeof name, "%0100zu", i);
 		named[i] = (struct vgm_conf_device){
-		    .name = vgm_strdup(name), .address = (char[]){"10.0.0.1"}};
+		    .name = vgm_strdup(name), .address = address};
 		struct vgm_record record = {.type = VGM_RECORD_MAIL, .sequence = i};
 		struct vgm_msg_routing mail = {.machine = vgm_slice_str(name)};
 		struct vgm_view_entry entry = {.record = &record, .mail = &mail};
