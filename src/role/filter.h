@@ -71,6 +71,7 @@ struct vgm_filter_record {
 	struct vgm_msg_head head; /* the salt is filled by sealing */
 	struct vgm_slice body;
 	uint32_t conf_version;
+	uint16_t company; /* of struct vgm_msg_append */
 };
 /* Seals, appends, waits until it is durable. out_id is the record that has it
  * (an earlier one, when it was sent again after a crash). *refusal is 0 when it is, else why

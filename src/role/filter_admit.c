@@ -117,18 +117,33 @@ static void fill_record(struct vgm_filter_record *rec, const struct vgm_filter_w
 	    .type = VGM_RECORD_MAIL,
 	    .body = body,
 	    .conf_version = w->run->conf_version,
-	    .routing = {.instance = m->instance, .sender = m->sender, .ret = m->ret,
-	        .envid = m->envid, .received_us = m->received_us, .size = m->size,
-	        .expires_ms = w->conf->expire, .machine = m->machine, .faults = m->faults,
-	        .recipients = m->recipients, .recipients_count = m->recipients_count,
-	        .flags = (uint8_t)((flags & VGM_ADMIT_8BIT ? VGM_ROUTING_8BIT : 0) |
-	            (flags & VGM_ADMIT_UTF8 ? VGM_ROUTING_UTF8 : 0) |
-	            (flags & VGM_ADMIT_SEAL_ONLY ? VGM_ROUTING_HELD : 0))},
-	    .head = {.from = shown(head->from, 1000, arena), .to = shown(head->to, 1000, arena),
-	        .subject = shown(head->subject, 1000, arena), .date = shown(head->date, 100, arena),
-	        .message_id = shown(head->message_id, 998, arena), .client_port = m->client_port,
-	        .helo = m->helo, .tls = m->tls, .login = m->login, .instance = m->instance,
-	        .flags = flags},
+	    .company =
+		m->company < w->conf->filter_admit ? m->company : (uint16_t)w->conf->filter_admit,
+	    .routing = {.instance = m->instance,
+		.sender = m->sender,
+		.ret = m->ret,
+		.envid = m->envid,
+		.received_us = m->received_us,
+		.size = m->size,
+		.expires_ms = w->conf->expire,
+		.machine = m->machine,
+		.faults = m->faults,
+		.recipients = m->recipients,
+		.recipients_count = m->recipients_count,
+		.flags = (uint8_t)((flags & VGM_ADMIT_8BIT ? VGM_ROUTING_8BIT : 0) |
+				   (flags & VGM_ADMIT_UTF8 ? VGM_ROUTING_UTF8 : 0) |
+				   (flags & VGM_ADMIT_SEAL_ONLY ? VGM_ROUTING_HELD : 0))},
+	    .head = {.from = shown(head->from, 1000, arena),
+		.to = shown(head->to, 1000, arena),
+		.subject = shown(head->subject, 1000, arena),
+		.date = shown(head->date, 100, arena),
+		.message_id = shown(head->message_id, 998, arena),
+		.client_port = m->client_port,
+		.helo = m->helo,
+		.tls = m->tls,
+		.login = m->login,
+		.instance = m->instance,
+		.flags = flags},
 	};
 	memcpy(rec->head.client, m->client, sizeof rec->head.client);
 	memcpy(rec->head.origin, origin, sizeof rec->head.origin);

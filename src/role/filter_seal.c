@@ -33,8 +33,8 @@ static int refill_keys(struct vgm_filter_worker *w, struct vgm_err *err)
 	return 0;
 }
 
-int vgm_filter_take_key(
-    struct vgm_filter_worker *w, struct vgm_wrapped_key *out, uint32_t *out_day, struct vgm_err *err)
+int vgm_filter_take_key(struct vgm_filter_worker *w, struct vgm_wrapped_key *out, uint32_t *out_day,
+    struct vgm_err *err)
 {
 	if (w->keys_count && vgm_clock_mono_ms() > w->keys_until_ms) {
 		vgm_wipe(w->keys, sizeof w->keys);
@@ -142,8 +142,12 @@ int vgm_filter_seal(struct vgm_filter_worker *w, const struct vgm_filter_record 
 	VGM_CLEANUP(vgm_filter_spill_release) struct vgm_filter_spill body;
 	struct vgm_wrapped_key key;
 	uint8_t salt[32];
-	struct vgm_msg_append m = {.type = rec->type, .entity = (uint32_t)w->conf->entity,
-	    .conf_version = rec->conf_version, .body_plain_size = rec->body.len, .body_fd = -1};
+	struct vgm_msg_append m = {.type = rec->type,
+	    .entity = (uint32_t)w->conf->entity,
+	    .conf_version = rec->conf_version,
+	    .company = rec->company,
+	    .body_plain_size = rec->body.len,
+	    .body_fd = -1};
 
 	vgm_filter_spill_init(&body, 0);
 	int r = vgm_filter_take_key(w, &key, &m.day, err);

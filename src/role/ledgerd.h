@@ -79,6 +79,8 @@ struct vgm_ledgerd {
 	/* ledgerd_append.c */
 	struct vgm_ledgerd_pending *pending;
 	size_t pending_count, pending_room;
+	size_t pending_company; /* as many APPENDs as are worth waiting for */
+	uint64_t pending_since_us;
 	struct vgm_ledgerd_waiting *waiting; /* for a routing key */
 	struct vgm_resent *resent;	     /* mail whose 250 may not have been heard */
 
@@ -119,7 +121,7 @@ struct vgm_ledgerd {
 	uint64_t viewed_size, mark_size, mark_ms, mark_bytes; /* how far behind the views are */
 	uint64_t told_room;				      /* to smtpd, through master */
 	uint64_t bytes;					      /* appended since the start */
-	struct vgm_timer *work, *sync, *told, *checkpoint, *housekeeping, *dead;
+	struct vgm_timer *group, *work, *sync, *told, *checkpoint, *housekeeping, *dead;
 
 	/* ledgerd_read.c */
 	struct vgm_ledgerd_segment {

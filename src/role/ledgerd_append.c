@@ -118,6 +118,12 @@ static void remember(struct vgm_ledgerd *l, struct vgm_channel *from,
 		l->pending_room = l->pending_room ? 2 * l->pending_room : 64;
 		l->pending = vgm_realloc(l->pending, l->pending_room * sizeof *l->pending);
 	}
+	if (l->pending_count == 0) {
+		l->pending_since_us = vgm_clock_mono_us();
+		l->pending_company = 0;
+	}
+	if (m->company > l->pending_company)
+		l->pending_company = m->company;
 	struct vgm_ledgerd_pending *p = &l->pending[l->pending_count++];
 	*p = (struct vgm_ledgerd_pending){.from = from,
 	    .type = m->type,

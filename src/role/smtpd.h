@@ -96,6 +96,7 @@ struct vgm_smtpd {
 	uint64_t ledger_room;               /* bytes that mail may still take */
 	size_t paused_count;
 	uint64_t admits;                    /* serial of the last */
+	size_t admits_waiting;              /* with filters now */
 	char *postmaster;
 	struct vgm_directory *directory;    /* NULL: every address of the domains exists */
 	struct vgm_smtpd_networks proxies, trusted_hops, relays;

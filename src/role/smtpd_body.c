@@ -87,6 +87,7 @@ void vgm_smtpd_body_drop(void *context)
 	s->body_fd = -1;
 	s->door->body_bytes -= s->body_bytes;
 	s->body_bytes = 0;
+	s->door->admits_waiting -= s->admit_id != 0;
 	s->admit_id = 0;
 	vgm_smtpd_resume_paused(s->door);
 }
@@ -203,6 +204,7 @@ static struct vgm_msg_admit job(struct vgm_smtpd_session *s, const struct vgm_sm
 	    .machine = machine ? vgm_slice_str(machine->conf->name) : VGM_SLICE_NONE,
 	    .faults = machine ? (uint8_t)t->faults : 0,
 	    .size = t->size,
+	    .company = (uint16_t)vgm_min_size(s->door->admits_waiting, UINT16_MAX),
 	    .body = s->body_fd};
 	memcpy(m.client, s->address.ip, sizeof m.client);
 	return m;
@@ -219,6 +221,7 @@ static int hand_over(struct vgm_smtpd_session *s, const struct vgm_smtp_transact
 	if (vgm_memfd_seal(s->body_fd, NULL) < 0)
 		return VGM_E_IO;
 	s->admit_id = ++d->admits << SLOT_BITS | s->slot;
+	d->admits_waiting++;
 	s->admit_until_ms = vgm_clock_mono_ms() + d->run->conf.filter_timeout + LATE_MS;
 	struct vgm_msg_admit m = job(s, t);
 	return vgm_channel_send(pool, VGM_MSG_admit, &m);
