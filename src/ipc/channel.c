@@ -125,7 +125,8 @@ static int receive_one(int fd, struct vgm_received *r, struct vgm_err *err)
 	else {
 		void *message = vgm_arena_alloc(&r->arena, 1, vgm_msg_struct_size(type));
 		VGM_BUG_ON(!message);
-		result = vgm_msg_decode((enum vgm_msg_type)type, bytes, &fds, &r->arena, message, err);
+		result =
+		    vgm_msg_decode((enum vgm_msg_type)type, bytes, &fds, &r->arena, message, err);
 		if (result == 0) {
 			r->type = type;
 			r->message = message;
@@ -137,7 +138,8 @@ static int receive_one(int fd, struct vgm_received *r, struct vgm_err *err)
 }
 
 /* 1 = sent, 0 = the socket is full. */
-static int send_bytes(int fd, struct vgm_slice bytes, const struct vgm_fds *fds, struct vgm_err *err)
+static int send_bytes(
+    int fd, struct vgm_slice bytes, const struct vgm_fds *fds, struct vgm_err *err)
 {
 	union {
 		struct cmsghdr align;
@@ -213,7 +215,8 @@ int vgm_ipc_send(int fd, enum vgm_msg_type type, const void *message, uint64_t d
 	return r < 0 ? r : 0;
 }
 
-int vgm_ipc_receive(int fd, struct vgm_received *received, uint64_t deadline_ms, struct vgm_err *err)
+int vgm_ipc_receive(
+    int fd, struct vgm_received *received, uint64_t deadline_ms, struct vgm_err *err)
 {
 	for (;;) {
 		int r = wait_for(fd, POLLIN, deadline_ms, err);
@@ -307,11 +310,17 @@ void vgm_channel_free(struct vgm_channel **channel)
 		destroy(c);
 }
 
-/* A sibling that breaks the protocol is a bug or taken over: stop. A command is
- * only let go. */
+/* Workers open strangers' mail and may be taken over by it; commands are anybody's.
+ * Such a line is cut and nothing else suffers. */
+static bool is_expendable(const struct vgm_channel *c)
+{
+	return c->peer == VGM_ROLE_CONTROL || c->instance == VGM_INSTANCE_WORKER;
+}
+
+/* A sibling that breaks the protocol is a bug or taken over: stop. */
 static void violation(struct vgm_channel *c, const char *what)
 {
-	if (c->peer == VGM_ROLE_CONTROL)
+	if (is_expendable(c))
 		return;
 	char text[VGM_ERR_TEXT_BYTES + 100];
 	snprintf(text, sizeof text, "%s from %s to %s", what, vgm_role_name(c->peer),
@@ -324,6 +333,9 @@ static bool permitted(struct vgm_channel *c, int type)
 	const struct vgm_allow *row = vgm_allow_find(c->peer, c->me, type);
 	uint8_t bit = (uint8_t)(1u << (type & 7)), *seen = &c->once_seen[type >> 3];
 	if (!row || ((row->flags & VGM_ALLOW_ONCE) && (*seen & bit)))
+		return false;
+	/* New workers come from the template, on its own channel. */
+	if (type == VGM_MSG_worker && c->instance == VGM_INSTANCE_WORKER)
 		return false;
 	*seen |= bit;
 	return true;
@@ -394,8 +406,14 @@ struct vgm_channel *vgm_channel_new(struct vgm_loop *loop, int fd, enum vgm_role
     enum vgm_role_id peer, enum vgm_instance peer_instance, struct vgm_channel_events events)
 {
 	struct vgm_channel *c = vgm_alloc(sizeof *c);
-	*c = (struct vgm_channel){.loop = loop, .fd = fd, .me = me, .peer = peer,
-	    .instance = peer_instance, .events = events, .reads = VGM_IO_READ, .received = VGM_RECEIVED_INIT,
+	*c = (struct vgm_channel){.loop = loop,
+	    .fd = fd,
+	    .me = me,
+	    .peer = peer,
+	    .instance = peer_instance,
+	    .events = events,
+	    .reads = VGM_IO_READ,
+	    .received = VGM_RECEIVED_INIT,
 	    .out = VGM_BUF_INIT(VGM_MSG_MAX_BYTES)};
 	c->last = &c->first;
 	int flags = fcntl(fd, F_GETFL);

@@ -7,7 +7,8 @@
  *   against the who-may-ask table (ipc/allow.h) before its handler sees it.
  *
  * A malformed or forbidden message from a sibling is a bug or a break-in: the
- * reader stops (VGM_BUG). From VGM_ROLE_CONTROL it only closes that client. */
+ * reader stops (VGM_BUG). From VGM_ROLE_CONTROL and VGM_INSTANCE_WORKER it only
+ * closes that line. */
 #ifndef VGM_IPC_CHANNEL_H
 #define VGM_IPC_CHANNEL_H
 
@@ -52,8 +53,9 @@ typedef void vgm_channel_handler(
 
 struct vgm_channel_events {
 	vgm_channel_handler *message;                            /* a permitted message */
-	void (*closed)(void *context, struct vgm_channel *from); /* the other end has gone; the
-	                                                          * channel is freed after the call */
+	void (*closed)(
+	    void *context, struct vgm_channel *from); /* the other end has gone; the
+						       * channel is freed after the call */
 	void *context;
 };
 

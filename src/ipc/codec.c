@@ -223,7 +223,8 @@ static const struct message_kind {
 #define GROUP(name)
 #define GROUP_END(name)
 #define MESSAGE(name, type, version)                                                               \
-	{type, #name, sizeof(struct vgm_msg_##name), encode_##name, decode_##name, close_fds_##name},
+	{type, #name, sizeof(struct vgm_msg_##name), encode_##name, decode_##name,                 \
+	    close_fds_##name},
 #define MESSAGE_END(name)
 #define U8(field)
 #define U16(field)

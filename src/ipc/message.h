@@ -30,6 +30,7 @@ enum vgm_instance {
 	VGM_INSTANCE_SUBMIT = 2,  /* smtpd: from the main system and its people */
 	VGM_INSTANCE_DEVICES = 3, /* smtpd: from copiers and lab machines */
 	VGM_INSTANCE_TLS = 4,     /* keyd: TLS keys only (rule 11) */
+	VGM_INSTANCE_WORKER = 5,  /* one filter worker's own line to keyd or ledgerd */
 };
 
 enum vgm_admit_flags {

@@ -260,7 +260,7 @@ static void on_worker(struct vgm_role_run *run, struct vgm_channel *from, void *
 	struct vgm_msg_worker *m = message;
 	/* A template speaks for its own pool only. */
 	VGM_BUG_ON(m->pool != (uint8_t)vgm_channel_peer(from) || m->channel < 0);
-	(void)vgm_role_adopt(run, m->channel, vgm_channel_peer(from), VGM_INSTANCE_ONLY);
+	(void)vgm_role_adopt(run, m->channel, vgm_channel_peer(from), VGM_INSTANCE_WORKER);
 	m->channel = -1;
 }
 

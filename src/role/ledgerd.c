@@ -25,6 +25,8 @@
 #define SYNC_MS 100	  /* outcomes are durable after this, mail or not (rule 13) */
 #define TOLD_MS 50	  /* between two SYNCED to viewd */
 #define HOUSEKEEPING_MS 1000
+#define GROUP_MAILS 12u
+#define GROUP_WAIT_US 2000u
 #define SNAPSHOT_EVERY_MS (10u * 60 * 1000)
 #define DEAD_MS 30000 /* refuses mail so long, then starts anew and recovers */
 #define DIRECTORY_MAX ((size_t)256 << 20)
@@ -135,10 +137,24 @@ static void frame_facts(struct vgm_ledgerd *l)
 		vgm_timer_in(l->sync, SYNC_MS);
 }
 
+/* On a fast disk a sync is over before the next mail of a busy door is there, and
+ * each would cost one. Where others are known to be on their way, the sync waits
+ * for them, up to GROUP_WAIT_US; a mail alone never waits. */
+static bool company_is_coming(struct vgm_ledgerd *l)
+{
+	size_t wanted = vgm_min_size(l->pending_company, GROUP_MAILS);
+	if (l->pending_count >= wanted ||
+	    vgm_clock_mono_us() - l->pending_since_us >= GROUP_WAIT_US)
+		return false;
+	if (!vgm_timer_is_set(l->group))
+		vgm_timer_in(l->group, 1);
+	return true;
+}
+
 static void commit(struct vgm_ledgerd *l)
 {
 	(void)vgm_ledgerd_facts_write(l);
-	if (l->pending_count)
+	if (l->pending_count && !company_is_coming(l))
 		vgm_ledgerd_sync(l);
 	else
 		frame_facts(l);
@@ -162,6 +178,12 @@ static void round_over(void *context)
 static void work_due(void *context)
 {
 	(void)context; /* the round that follows does it */
+}
+
+/* The round that follows does it. */
+static void group_due(void *context)
+{
+	(void)context;
 }
 
 static void sync_due(void *context)
@@ -235,7 +257,7 @@ static void lent(struct vgm_ledgerd *l, const struct vgm_msg_lent *m)
 static void worker(struct vgm_ledgerd *l, struct vgm_channel *from, struct vgm_msg_worker *m)
 {
 	VGM_BUG_ON(m->pool != (uint8_t)vgm_channel_peer(from) || m->channel < 0);
-	(void)vgm_role_adopt(l->run, m->channel, vgm_channel_peer(from), VGM_INSTANCE_ONLY);
+	(void)vgm_role_adopt(l->run, m->channel, vgm_channel_peer(from), VGM_INSTANCE_WORKER);
 	m->channel = -1;
 }
 
@@ -343,6 +365,7 @@ static void make_timers(struct vgm_ledgerd *l)
 	struct vgm_loop *loop = l->run->loop;
 	l->work = vgm_timer_new(loop, "work", work_due, l);
 	l->sync = vgm_timer_new(loop, "sync", sync_due, l);
+	l->group = vgm_timer_new(loop, "group", group_due, l);
 	l->told = vgm_timer_new(loop, "synced", tell_viewd, l);
 	l->checkpoint = vgm_timer_new(loop, "checkpoint", checkpoint_due, l);
 	l->housekeeping = vgm_timer_new(loop, "housekeeping", housekeeping, l);

@@ -80,7 +80,8 @@ static int send_configuration(struct master *m, struct unit *u)
 		r = vgm_memfd_of("vgm-options", vgm_buf_slice(&options), &options_fd, NULL);
 	if (r < 0)
 		return r;
-	bool reads_people = u->kind->role == VGM_ROLE_SMTPD || u->kind->conf_roles == C_FILTER;
+	bool reads_people = u->kind->role == VGM_ROLE_SMTPD || u->kind->role == VGM_ROLE_LEDGERD ||
+	    u->kind->conf_roles == C_FILTER;
 	struct vgm_msg_configure c = {.build = vgm_slice_str(vgm_build_id()),
 	    .instance = (uint8_t)u->kind->instance, .version = m->conf_version,
 	    .options_size = options.len, .options = options_fd,
@@ -165,7 +166,8 @@ static int start_unit(struct master *m, struct unit *u, struct vgm_err *err)
 	u->ready = false;
 	u->started_ms = vgm_clock_mono_ms();
 	if (send_configuration(m, u) < 0 || send_listeners(m, u) < 0 || link_unit(m, u) < 0)
-		return vgm_err_set(err, VGM_E_IO, "telling %s its part", vgm_role_name(u->kind->role));
+		return vgm_err_set(
+		    err, VGM_E_IO, "telling %s its part", vgm_role_name(u->kind->role));
 	return 0;
 }
 
@@ -185,7 +187,8 @@ static void restart_unit(void *context)
 	if (r == 0 && send_start(u) == 0)
 		return;
 	if (r == 0)
-		vgm_err_set(&err, VGM_E_CLOSED, "%s ended at its start", vgm_role_name(u->kind->role));
+		vgm_err_set(
+		    &err, VGM_E_CLOSED, "%s ended at its start", vgm_role_name(u->kind->role));
 	vgm_master_log_failure("restart_failed", &err);
 	if (u->pid == 0)
 		vgm_timer_in(u->restart, RESTART_LAST_MS);
@@ -195,7 +198,8 @@ static void restart_unit(void *context)
 
 static const char *door_name(const struct master *m, enum vgm_instance instance)
 {
-	const struct vgm_master_listener *l = vgm_master_listener_of(&m->state, VGM_ROLE_SMTPD, instance);
+	const struct vgm_master_listener *l =
+	    vgm_master_listener_of(&m->state, VGM_ROLE_SMTPD, instance);
 	return l ? l->name : "-";
 }
 
@@ -256,7 +260,8 @@ static void save_strikes(struct master *m)
 	struct vgm_err err;
 	int r = vgm_strikes_write(&m->strikes, &bytes);
 	if (r == 0)
-		r = vgm_file_replace_at(m->state.state_fd, "strikes", vgm_buf_slice(&bytes), 0600, &err);
+		r = vgm_file_replace_at(
+		    m->state.state_fd, "strikes", vgm_buf_slice(&bytes), 0600, &err);
 	if (r < 0)
 		vgm_master_log_failure("strikes_not_saved", &err);
 }
@@ -574,7 +579,9 @@ int vgm_master_run(struct vgm_conf *conf, const char *conf_path, enum vgm_lang l
 		vgm_loop_run(m->loop);
 	} else {
 		fprintf(stderr, "vgm: %s\n", err.text);
-		m->status = r == VGM_E_BUSY ? EXIT_BUSY : r == VGM_E_INVALID ? EXIT_CONF : EXIT_SYSTEM;
+		m->status = r == VGM_E_BUSY	 ? EXIT_BUSY
+			    : r == VGM_E_INVALID ? EXIT_CONF
+						 : EXIT_SYSTEM;
 		for (size_t i = 0; i < vgm_unit_count; i++)
 			if (m->units[i].pid)
 				kill(m->units[i].pid, SIGKILL);

@@ -18,10 +18,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define BACKLOG 1024
+#define BIND_TRIES 20
 #define CONF_MAX_BYTES (4u << 20)
 #define CONF_WRITTEN_MAX_BYTES (64u << 20)
 #define PEOPLE_MAX_BYTES (256u << 20)
@@ -33,7 +35,8 @@ static const char *const directory_names[] = {"keys-tls", "keys", "ledger", "vie
 static int read_file(const char *path, struct vgm_buf *out, struct vgm_err *err)
 {
 	const char *slash = strrchr(path, '/');
-	char *parent = slash ? vgm_slice_dup(vgm_slice(path, (size_t)(slash - path) + 1)) : vgm_strdup(".");
+	char *parent =
+	    slash ? vgm_slice_dup(vgm_slice(path, (size_t)(slash - path) + 1)) : vgm_strdup(".");
 	int dir = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	vgm_free(parent);
 	if (dir < 0)
@@ -145,7 +148,8 @@ int vgm_master_directory(const struct vgm_master_state *s, const char *name)
 
 /* ---- sockets ---- */
 
-static int add_listener(struct vgm_master_state *s, struct vgm_master_listener l, struct vgm_err *err)
+static int add_listener(
+    struct vgm_master_state *s, struct vgm_master_listener l, struct vgm_err *err)
 {
 	if (s->listeners_count == VGM_MASTER_LISTENERS_MAX) {
 		close(l.fd);
@@ -171,6 +175,21 @@ static void name_listener(struct vgm_master_listener *l)
 	    vgm_buf_str(&ip), addr.port);
 }
 
+/* After a kill of master its roles, which hold the same sockets, need a moment to
+ * die too. */
+static int bind_patiently(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	const struct timespec pause = {.tv_nsec = 100000000};
+	for (int i = 0; i < BIND_TRIES; i++) {
+		if (bind(fd, sa, len) == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			return -1;
+		nanosleep(&pause, NULL);
+	}
+	return -1;
+}
+
 static int bind_tcp(const char *text, int *out_fd, struct vgm_err *err)
 {
 	struct vgm_addr addr;
@@ -186,7 +205,7 @@ static int bind_tcp(const char *text, int *out_fd, struct vgm_err *err)
 	/* Accepted sockets inherit TCP_NODELAY. */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) < 0 ||
 	    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) < 0 ||
-	    bind(fd, (struct sockaddr *)&sa, len) < 0 || listen(fd, BACKLOG) < 0) {
+	    bind_patiently(fd, (struct sockaddr *)&sa, len) < 0 || listen(fd, BACKLOG) < 0) {
 		r = vgm_err_sys(err, "listening on %s", text);
 		close(fd);
 		return r;
@@ -212,7 +231,8 @@ static int bind_list(struct vgm_master_state *s, const struct vgm_conf_list *lis
 }
 
 /* By a relative name: a socket's path holds only 107 bytes. */
-static int bind_control(struct vgm_master_state *s, const struct vgm_conf *conf, struct vgm_err *err)
+static int bind_control(
+    struct vgm_master_state *s, const struct vgm_conf *conf, struct vgm_err *err)
 {
 	struct vgm_master_listener l = {.role = VGM_ROLE_VIEWD, .fd = -1};
 	struct sockaddr_un sa = {.sun_family = AF_UNIX, .sun_path = "control.sock"};
@@ -259,7 +279,8 @@ const struct vgm_master_listener *vgm_master_listener_of(
 
 /* ---- all of it ---- */
 
-static int open_directories(struct vgm_master_state *s, const struct vgm_conf *conf, struct vgm_err *err)
+static int open_directories(
+    struct vgm_master_state *s, const struct vgm_conf *conf, struct vgm_err *err)
 {
 	int r = open_directory(AT_FDCWD, conf->state, conf, &s->state_fd, err);
 	if (r == 0)

@@ -33,7 +33,8 @@ static void set_up_log(struct vgm_role_run *run)
 {
 	enum vgm_log_level level = VGM_LOG_INFO;
 	(void)vgm_log_level_parse(run->conf.log_level, &level);
-	vgm_log_setup(vgm_role_name(run->role->id), level, run->conf.log_personal, log_to_master, run);
+	vgm_log_setup(
+	    vgm_role_name(run->role->id), level, run->conf.log_personal, log_to_master, run);
 }
 
 /* ---- peers ---- */
@@ -158,7 +159,8 @@ static int gather(struct vgm_role_run *run, struct vgm_err *err)
 		else if (got.type == VGM_MSG_listener)
 			add_listener(run, got.message);
 		else
-			r = vgm_err_set(err, VGM_E_INVALID, "%s before start", vgm_msg_name(got.type));
+			r = vgm_err_set(
+			    err, VGM_E_INVALID, "%s before start", vgm_msg_name(got.type));
 		if (r < 0)
 			return r;
 	}

@@ -256,7 +256,6 @@ static void test_failed_write_keeps_the_old(void **state)
 static void test_destroyed_bytes_are_gone(void **state)
 {
 	struct store *s = *state;
-	VGM_CLEANUP(vgm_buf_release) struct vgm_buf file = VGM_BUF_INIT(1024);
 	uint8_t left[200];
 	assert_int_equal(
 	    vgm_keystore_write(s->keys, VGM_KEYSTORE_DAY, 3, VGM_SLICE_LIT("a day's keys"), NULL), 0);

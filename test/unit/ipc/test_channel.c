@@ -273,21 +273,38 @@ static void test_violation(void **state)
 	}
 }
 
-/* A command that does so is only let go. */
-static void test_control_violation(void **state)
+/* A command or a worker that does so is only let go. */
+static void test_expendable(void **state)
 {
 	(void)state;
-	int ends[2];
-	struct vgm_loop *loop = vgm_loop_new();
-	struct side s = {.loop = loop};
-	struct vgm_channel_events e = {on_message, on_closed, &s};
-	assert_int_equal(vgm_ipc_pair(ends, true, NULL), 0);
-	s.channel = vgm_channel_new(loop, ends[1], VGM_ROLE_VIEWD, VGM_ROLE_CONTROL, VGM_INSTANCE_ONLY, e);
-	assert_int_equal(write(ends[0], "\0\0junk", 6), 6);
-	vgm_loop_run(loop);
-	assert_int_equal(s.closed, 1);
-	close(ends[0]);
-	vgm_loop_free(&loop);
+	static const struct {
+		enum vgm_role_id me, peer;
+		enum vgm_instance instance;
+		bool worker; /* says WORKER, which its template alone may; else junk */
+	} cases[] = {
+	    {VGM_ROLE_VIEWD, VGM_ROLE_CONTROL, VGM_INSTANCE_ONLY, false},
+	    {VGM_ROLE_KEYD, VGM_ROLE_ADMIT, VGM_INSTANCE_WORKER, false},
+	    {VGM_ROLE_LEDGERD, VGM_ROLE_RENDER, VGM_INSTANCE_WORKER, true},
+	};
+	for (size_t i = 0; i < VGM_ARRAY_LEN(cases); i++) {
+		int ends[2];
+		struct vgm_loop *loop = vgm_loop_new();
+		struct side s = {.loop = loop};
+		struct vgm_channel_events e = {on_message, on_closed, &s};
+		struct vgm_msg_worker m = {.pool = VGM_ROLE_RENDER, .channel = -1};
+		assert_int_equal(vgm_ipc_pair(ends, true, NULL), 0);
+		s.channel = vgm_channel_new(
+		    loop, ends[1], cases[i].me, cases[i].peer, cases[i].instance, e);
+		if (cases[i].worker)
+			assert_int_equal(
+			    vgm_ipc_send(ends[0], VGM_MSG_worker, &m, in_ms(1000), NULL), 0);
+		else
+			assert_int_equal(write(ends[0], "\0\0junk", 6), 6);
+		vgm_loop_run(loop);
+		assert_int_equal(s.closed, 1);
+		close(ends[0]);
+		vgm_loop_free(&loop);
+	}
 }
 
 int main(void)
@@ -300,7 +317,7 @@ int main(void)
 	    cmocka_unit_test(test_queue_and_close),
 	    cmocka_unit_test(test_queue_limit),
 	    cmocka_unit_test(test_violation),
-	    cmocka_unit_test(test_control_violation),
+	    cmocka_unit_test(test_expendable),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,7 +92,6 @@ static inline void house_expect_none(struct house *h, int fd, enum vgm_msg_type 
 
 static inline void house_start(struct house *h)
 {
-	VGM_CLEANUP(vgm_received_release) struct vgm_received got = VGM_RECEIVED_INIT;
 	h->ledgerd = role_fork(&vgm_role_ledgerd);
 	role_configure(&h->ledgerd, VGM_INSTANCE_ONLY, h->options, h->dir);
 	h->keyd = role_peer(&h->ledgerd, VGM_ROLE_KEYD, VGM_INSTANCE_ONLY);

@@ -336,14 +336,21 @@ static void test_one_old_day_closes(void **state)
 	assert_true(lend(w->ledgerd, VGM_LENT_ROUTING, old + 1, key));
 }
 
-/* A filter that speaks for another pool, or says what it may not, stops keyd:
- * master starts it anew. */
-static void test_break_in_stops_it(void **state)
+/* A worker that says what it may not loses its line, and keyd serves the others;
+ * a template that does so stops keyd, and master starts it anew. */
+static void test_break_in(void **state)
 {
 	struct world *w = *state;
 	int status;
+	uint8_t key[32];
+	struct vgm_err err;
+	VGM_CLEANUP(vgm_received_release) struct vgm_received got = VGM_RECEIVED_INIT;
 	struct vgm_msg_lend lend_me = {.kind = VGM_LENT_ROUTING, .day = today()};
 	role_send(w->worker, VGM_MSG_lend, &lend_me);
+	assert_int_equal(
+	    vgm_ipc_receive(w->worker, &got, vgm_clock_mono_ms() + 5000, &err), VGM_E_CLOSED);
+	assert_true(lend(w->ledgerd, VGM_LENT_ROUTING, today(), key));
+	role_send(w->admit, VGM_MSG_lend, &lend_me);
 	assert_int_equal(waitpid(w->keyd.pid, &status, 0), w->keyd.pid);
 	assert_true(WIFSIGNALED(status));
 	close(w->keyd.master);
@@ -410,7 +417,7 @@ int main(void)
 	    CASE(test_checkpoints),
 	    CASE(test_days_do_not_close_lightly),
 	    CASE(test_one_old_day_closes),
-	    CASE(test_break_in_stops_it),
+	    CASE(test_break_in),
 	    CASE(test_passphrase),
 	    CASE(test_wrong_store_does_not_start),
 	};

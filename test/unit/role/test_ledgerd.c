@@ -72,7 +72,6 @@ static void test_large_bodies(void **state)
 {
 	struct house *h = *state;
 	struct mail large = simple;
-	VGM_CLEANUP(vgm_received_release) struct vgm_received got = VGM_RECEIVED_INIT;
 	/* over several segments of 1 MB, one mail larger than a segment */
 	static const size_t sizes[] = {200000, 900000, 2500000, 10, 600000};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(sizes); i++) {
@@ -514,7 +513,6 @@ static void test_open_a_record(void **state)
 static void test_views_that_lag(void **state)
 {
 	struct house *h = *state;
-	VGM_CLEANUP(vgm_received_release) struct vgm_received got = VGM_RECEIVED_INIT;
 	house_stop(h);
 	h->options = "{ledger: {segment_size: 1M, reserve: 1M, view_lag: 1s}}";
 	house_open(h);
