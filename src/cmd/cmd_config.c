@@ -29,8 +29,8 @@ static int check_files(const struct vgm_cmd_run *run, const struct vgm_conf *con
 	int fd = -1;
 	for (size_t i = 0; i < VGM_ARRAY_LEN(files); i++)
 		if (files[i][0] && access(files[i], R_OK) < 0)
-			return vgm_cmd_fail(run, VGM_EXIT_CONF, VGM_WORDS_cmd_failed, "what", files[i], "why",
-			    strerrordesc_np(errno), NULL);
+			return vgm_cmd_fail(run, VGM_EXIT_CONF, VGM_WORDS_cmd_failed, "what",
+			    files[i], "why", strerrordesc_np(errno), NULL);
 	if (vgm_master_check_tls(conf, &err) < 0)
 		return vgm_cmd_fail(run, VGM_EXIT_CONF, VGM_WORDS_cmd_failed, "what",
 		    conf->tls_certificate, "why", err.text, NULL);
@@ -167,8 +167,8 @@ static int password(const struct vgm_cmd_run *run)
 	vgm_secret_init(&line, PASSWORD_MAX + 1);
 	size_t n = read_line(run, &line);
 	if (n < PASSWORD_MIN || n > PASSWORD_MAX)
-		status = vgm_cmd_fail(
-		    run, VGM_EXIT_USAGE, VGM_WORDS_config_password_bad, "min", "8", "max", "200", NULL);
+		status = vgm_cmd_fail(run, VGM_EXIT_USAGE, VGM_WORDS_config_password_bad, "min",
+		    "8", "max", "200", NULL);
 	else
 		status = print_hash(run, vgm_slice(line.data, n));
 	vgm_secret_release(&line);
@@ -193,11 +193,13 @@ static int run_config(struct vgm_cmd_run *run)
 		const char *name;
 		int (*act)(const struct vgm_cmd_run *);
 		size_t words_max;
-	} acts[] = {{"check", check, 2}, {"show", show, 2}, {"password", password, 1}, {"man", man, 1}};
+	} acts[] = {
+	    {"check", check, 2}, {"show", show, 2}, {"password", password, 1}, {"man", man, 1}};
 	for (size_t i = 0; i < VGM_ARRAY_LEN(acts); i++)
 		if (strcmp(run->words[0], acts[i].name) == 0)
-			return run->words_count <= acts[i].words_max ? acts[i].act(run)
-			                                             : vgm_cmd_fail_usage(run, run->words[1]);
+			return run->words_count <= acts[i].words_max
+				   ? acts[i].act(run)
+				   : vgm_cmd_fail_usage(run, run->words[1]);
 	return vgm_cmd_fail_usage(run, run->words[0]);
 }
 

@@ -153,7 +153,8 @@ static int set_key(
 static int parse_line(struct vgm_directory *d, struct vgm_slice line, struct vgm_err *err)
 {
 	if (line.len > LINE_MAX_BYTES)
-		return vgm_err_set(err, VGM_E_INVALID, "the line is longer than %u bytes", LINE_MAX_BYTES);
+		return vgm_err_set(
+		    err, VGM_E_INVALID, "the line is longer than %u bytes", LINE_MAX_BYTES);
 	if (!vgm_utf8_valid(line))
 		return vgm_err_set(err, VGM_E_INVALID, "the line is not UTF-8");
 	struct vgm_slice rest = line, word = next_word(&rest);

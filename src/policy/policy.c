@@ -49,9 +49,9 @@ static const struct vgm_conf_route *row_for(const struct vgm_conf *conf, struct 
 	return NULL;
 }
 
-struct vgm_slice vgm_policy_route(const struct vgm_conf *conf, const struct vgm_directory *directory,
-    struct vgm_slice address, uint8_t *out_tls_need, struct vgm_slice *out_reason,
-    struct vgm_arena *arena)
+struct vgm_slice vgm_policy_route(const struct vgm_conf *conf,
+    const struct vgm_directory *directory, struct vgm_slice address, uint8_t *out_tls_need,
+    struct vgm_slice *out_reason, struct vgm_arena *arena)
 {
 	VGM_CLEANUP(vgm_buf_release) struct vgm_buf ascii = VGM_BUF_INIT(VGM_IDNA_MAX);
 	/* One form, so that all mail for a domain stands in one line. */
@@ -67,7 +67,8 @@ struct vgm_slice vgm_policy_route(const struct vgm_conf *conf, const struct vgm_
 	if (!row)
 		*out_reason = VGM_SLICE_LIT("mx");
 	bool by_mx = !row || (row->to.count && strcmp(row->to.text[0], "mx") == 0);
-	return by_mx ? key_of(arena, "mx:", domain) : key_of(arena, "route:", vgm_slice_str(row->name));
+	return by_mx ? key_of(arena, "mx:", domain)
+		     : key_of(arena, "route:", vgm_slice_str(row->name));
 }
 
 enum vgm_policy_verdict vgm_policy_decide(const struct vgm_policy_facts *facts,
