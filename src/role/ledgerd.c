@@ -26,6 +26,7 @@
 #define TOLD_MS 50	  /* between two SYNCED to viewd */
 #define HOUSEKEEPING_MS 1000
 #define GROUP_MAILS 12u
+#define LAST_CHECKPOINT_MS 2000
 #define GROUP_WAIT_US 2000u
 #define SNAPSHOT_EVERY_MS (10u * 60 * 1000)
 #define DEAD_MS 30000 /* refuses mail so long, then starts anew and recovers */
@@ -233,6 +234,20 @@ static void housekeeping(void *context)
 	vgm_timer_in(l->housekeeping, HOUSEKEEPING_MS);
 }
 
+/* A stop leaves no record that no signed checkpoint covers, where keyd answers. */
+static void last_checkpoint(struct vgm_ledgerd *l)
+{
+	vgm_ledgerd_checkpoint(l);
+	if (l->asked_size == 0)
+		vgm_role_done(l->run);
+}
+
+static void end_due(void *context)
+{
+	struct vgm_ledgerd *l = context;
+	vgm_role_done(l->run);
+}
+
 /* ---- messages ---- */
 
 static void lent(struct vgm_ledgerd *l, const struct vgm_msg_lent *m)
@@ -279,6 +294,8 @@ static void message(struct vgm_role_run *run, struct vgm_channel *from, int type
 		break;
 	case VGM_MSG_signed_checkpoint:
 		vgm_ledgerd_signed(l, m);
+		if (l->run->stopping)
+			last_checkpoint(l);
 		break;
 	case VGM_MSG_notified:
 		vgm_ledgerd_notified(
@@ -366,6 +383,7 @@ static void make_timers(struct vgm_ledgerd *l)
 	l->work = vgm_timer_new(loop, "work", work_due, l);
 	l->sync = vgm_timer_new(loop, "sync", sync_due, l);
 	l->group = vgm_timer_new(loop, "group", group_due, l);
+	l->end = vgm_timer_new(loop, "end", end_due, l);
 	l->told = vgm_timer_new(loop, "synced", tell_viewd, l);
 	l->checkpoint = vgm_timer_new(loop, "checkpoint", checkpoint_due, l);
 	l->housekeeping = vgm_timer_new(loop, "housekeeping", housekeeping, l);
@@ -447,7 +465,8 @@ static void stop(struct vgm_role_run *run)
 	(void)vgm_ledgerd_facts_write(l);
 	vgm_ledgerd_sync(l);
 	(void)vgm_ledgerd_snapshot_write(l);
-	vgm_role_done(run);
+	vgm_timer_in(l->end, LAST_CHECKPOINT_MS);
+	last_checkpoint(l);
 }
 
 const struct vgm_role vgm_role_ledgerd = {

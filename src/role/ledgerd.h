@@ -121,7 +121,7 @@ struct vgm_ledgerd {
 	uint64_t viewed_size, mark_size, mark_ms, mark_bytes; /* how far behind the views are */
 	uint64_t told_room;				      /* to smtpd, through master */
 	uint64_t bytes;					      /* appended since the start */
-	struct vgm_timer *group, *work, *sync, *told, *checkpoint, *housekeeping, *dead;
+	struct vgm_timer *end, *group, *work, *sync, *told, *checkpoint, *housekeeping, *dead;
 
 	/* ledgerd_read.c */
 	struct vgm_ledgerd_segment {
