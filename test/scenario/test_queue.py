@@ -162,8 +162,11 @@ def test_verify_finds(scene):
     ledger = os.path.join(gateway.state, 'ledger')
     whole = gateway.run('verify', offline=True)
     expect(whole.strip(), 'nothing said')
+    counted = json.loads(gateway.run('verify', '--json', offline=True))
+    expect(counted['checkpoint_size'] == counted['records'],
+        'a stop left records under no checkpoint: %s' % counted)
     segments = sorted(os.path.join(folder, name) for folder, _, names in os.walk(ledger)
-        for name in names if 'seg' in name.lower() or 'seg' in folder.lower())
+        for name in names if name.startswith('seg-') and name.endswith('.vgl'))
     expect(segments, 'no segment in %s' % os.listdir(ledger))
     target = segments[0]
     keep = target + '.keep'
