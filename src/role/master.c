@@ -29,7 +29,7 @@
 
 #define UNITS_MAX 16
 #define RESTART_FIRST_MS 50
-#define RESTART_LAST_MS 30000
+#define RESTART_LAST_MS 1000 /* service is back within two seconds of any death */
 #define LIVED_WELL_MS 10000  /* after so long a life the next restart is quick again */
 #define STOP_DEADLINE_MS 15000
 #define OPTIONS_MAX_BYTES (64u << 20) /* the file may be 4 MB; written out it is longer */
