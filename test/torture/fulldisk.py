@@ -19,7 +19,8 @@ class Disk:
         subprocess.run(['mount', '-t', 'tmpfs', '-o', options, 'vgm-torture', path], check=True)
 
     def grow(self, options):
-        subprocess.run(['mount', '-o', 'remount,' + options, self.path], check=True)
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', 'remount,' + options, 'vgm-torture',
+            self.path], check=True)
 
     def close(self):
         subprocess.run(['umount', '-l', self.path], check=False)

@@ -69,7 +69,7 @@ def run(torture, vgm, directory, program):
                     torture.passed(name)
                     deaths += result == 'killed'
                     if deaths % 3 == 2:  # a role that dies often comes back later and later
-                        stand.gateway.restart()
+                        stand.restart()
                 except Failure as failure:
                     torture.failed(name, failure, stand.gateway.log_path)
         Load(stand, 2, 1, each=5).join()

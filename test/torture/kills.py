@@ -99,7 +99,7 @@ def run_lock(torture, vgm, directory):
         torture.passed(name)
         name = 'the state is free again after kill -9'
         stand.gateway.kill()
-        stand.gateway.start()
+        stand.start()
         stand.wait_service()
         stand.settle()
         torture.passed(name)

@@ -273,7 +273,7 @@ class Prepared:
             self.sink.start()
 
     def settle(self, stand):
-        stand.gateway.start()
+        stand.start()
         stand.settle()
         stand.gateway.stop()
         stand.gateway.run('verify', offline=True)

@@ -39,7 +39,7 @@ class Recorded:
         Load(stand, 4, seed, each=12).join()
         stand.settle()
         stand.gateway.kill()
-        stand.gateway.start()
+        stand.start()
         stand.sink.stop()
         Load(stand, 4, seed + 1, each=12).join()
         time.sleep(1)
@@ -87,7 +87,7 @@ class State:
             os.path.join(self.path, 'state'))
         stand = Stand(self.vgm, self.path, books=books, start=False)
         try:
-            stand.gateway.start()
+            stand.start()
             stand.wait_service()
             stand.settle()
             wait_until('an empty queue in the views', lambda: not stand.gateway.queue(), 5)

@@ -188,7 +188,25 @@ class Stand:
             'connections': CONNECTIONS}]
         self.gateway = Gateway(vgm, directory, options=merged, wrapper=wrapper)
         if start:
-            self.gateway.start()
+            self.start()
+
+    def start(self):
+        """Returns when every role serves, not only the doors: the master has said so in a line for
+        people, which names the port."""
+        path = self.gateway.log_path
+        before = os.path.getsize(path) if os.path.exists(path) else 0
+        self.gateway.start()
+
+        def said():
+            with open(path, errors='replace') as log:
+                log.seek(before)
+                return any(':%d' % self.gateway.receive in line and not line.startswith('{')
+                    for line in log)
+        wait_until('the line that says ready', said, 10)
+
+    def restart(self):
+        self.gateway.stop()
+        self.start()
 
     def close(self):
         self.gateway.kill()
@@ -218,7 +236,7 @@ class Stand:
         while True:
             if not self.gateway.process or not self.gateway.process.alive():
                 self.gateway.kill()
-                self.gateway.start()
+                self.start()
             if self.serves():
                 return time.monotonic() - begin
             if time.monotonic() - begin > seconds:

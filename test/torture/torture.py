@@ -28,6 +28,7 @@ os.environ.setdefault('VGM_TEST_PORTS', '20000-29999')
 import fulldisk  # noqa: E402
 import intrusion  # noqa: E402
 import kills  # noqa: E402
+import lasting  # noqa: E402
 import points  # noqa: E402
 import powercut  # noqa: E402
 
@@ -83,6 +84,7 @@ def groups(torture, args, work, rng):
         'lock': lambda: kills.run_lock(torture, args.vgm, work + '/lock'),
         'intrusion': lambda: intrusion.run(torture, args.vgm, work + '/intrusion', intrude),
         'disk': lambda: fulldisk.run(torture, args.vgm, work + '/disk'),
+        'lasting': lambda: lasting.run(torture, args.vgm, work + '/lasting', rng),
         'kills': lambda: kills.run(torture, args.vgm, work + '/kills', trees, rng),
         'single': lambda: kills.run_single(torture, args.vgm, work + '/single', singles, rng),
         'points': lambda: points.run(torture, args.vgm, work + '/points', running, rng),
